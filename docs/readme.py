@@ -1,0 +1,61 @@
+"""Rewrites the parts of README.md that are derived from the register.
+
+    python docs/readme.py          # rewrite
+    python docs/readme.py --check  # exit 1 if it would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import jaxacts
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def functions() -> str:
+    """Families and their functions, as a table."""
+    families: dict[str, list[str]] = {}
+    for name in jaxacts.names():
+        record = jaxacts.spec(name)
+        shown = ", ".join(f"`{n}`" for n in (name, *record.aliases))
+        families.setdefault(record.family.replace("_", " "), []).append(shown)
+    rows = [f"| {family} | {', '.join(families[family])} |" for family in families]
+    return "\n".join(["| family | functions |", "|---|---|", *sorted(rows)])
+
+
+SECTIONS = {"functions": functions}
+
+
+def rewritten(text: str) -> str:
+    for name, render in SECTIONS.items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"README.md lacks the markers {begin} and {end}")
+        pattern = re.escape(begin) + ".*?" + re.escape(end)
+        block = f"{begin}\n{render()}\n{end}"
+        text = re.sub(pattern, lambda _, b=block: b, text, flags=re.DOTALL)
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only compare")
+    check = parser.parse_args().check
+    old = README.read_text()
+    new = rewritten(old)
+    if check:
+        if new != old:
+            print("README.md is not up to date: run docs/readme.py", file=sys.stderr)
+        return int(new != old)
+    part = README.with_suffix(".part")
+    part.write_text(new)
+    part.replace(README)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

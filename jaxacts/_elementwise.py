@@ -1,0 +1,332 @@
+"""From three formulas to a public function: dtypes, derivative rules, register.
+
+A family file writes value, slope and curvature of an activation on plain float32
+or float64 arrays. The decorator here gives them every contract that all
+activations share:
+
+* the dtype policy: 16- and 8-bit inputs compute in float32 and round once,
+  integers become the default float, weak types stay weak, parameters never
+  change the dtype of the result;
+* a ladder of ``custom_jvp`` rules f -> f' -> f'', whose last rung is
+  differentiated by JAX itself;
+* what is kept for the backward pass: f'(x) alone, or the output alone where the
+  slope follows from it exactly, or x alone where a parameter is differentiated.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
+
+from jaxacts import _registry
+from jaxacts._documentation import documented
+from jaxacts._spec import Parameter, Spec
+
+__all__ = ["activation", "checked_float", "checked_real", "function_of_axes"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_Kernel = Callable[..., jax.Array]
+
+
+def activation(
+    *,
+    family: str,
+    formula: str,
+    reference: Callable[..., Any],
+    slope: _Kernel,
+    curvature: _Kernel,
+    slope_from_output: _Kernel | None = None,
+    output_decides: Callable[..., bool] = lambda **_: True,
+    parameter_slopes: Mapping[str, _Kernel] | None = None,
+    parameters: tuple[Parameter, ...] = (),
+    static: tuple[str, ...] = (),
+    **record: Any,
+) -> Callable[[_F], _F]:
+    """Makes a registered public activation of a kernel ``f(x, *parameters)``.
+
+    Kernels receive float32 or float64 arrays of equal rank and return the same
+    dtype; only value kernels with ``keeps_integers`` see integers too.
+
+    Args:
+      slope, curvature: kernels of f' and f'' in x, with the same arguments.
+      slope_from_output: where given, f' as a function of ``(y, *parameters)``;
+        the output is then all that backward keeps.
+      output_decides: for which parameters, given as Python numbers,
+        ``slope_from_output`` holds; it is not used with traced parameters.
+      parameter_slopes: parameter name to a kernel of the derivative in it;
+        otherwise the value kernel is differentiated by JAX.
+      static: names of keyword arguments that must be Python bools.
+      **record: the remaining fields of `Spec`.
+    """
+
+    def decorate(value: _F) -> _F:
+        name = value.__name__
+        build = _Builder(
+            name=name,
+            kernels=(value, slope, curvature),
+            slope_from_output=slope_from_output,
+            output_decides=output_decides,
+            parameter_slopes=dict(parameter_slopes or {}),
+            parameters=tuple(p.name for p in parameters),
+            static=static,
+            keeps_integers=record.get("keeps_integers", False),
+        )
+        function = jax.jit(build.entry(value), static_argnames=static)
+        entry = Spec(
+            name=name,
+            family=family,
+            formula=formula,
+            function=function,
+            reference=reference,
+            parameters=parameters,
+            static=static,
+            **record,
+        )
+        function.__doc__ = documented(entry, value.__doc__ or "")
+        _registry.register(entry)
+        return function  # type: ignore[return-value]
+
+    return decorate
+
+
+class _Builder:
+    """Assembles the public function of one activation."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        kernels: tuple[_Kernel, _Kernel, _Kernel],
+        slope_from_output: _Kernel | None,
+        output_decides: Callable[..., bool],
+        parameter_slopes: dict[str, _Kernel],
+        parameters: tuple[str, ...],
+        static: tuple[str, ...],
+        keeps_integers: bool,
+    ):
+        self.name = name
+        self.kernels = kernels
+        self.slope_from_output = slope_from_output
+        self.output_decides = output_decides
+        self.parameter_slopes = parameter_slopes
+        self.parameters = parameters
+        self.static = static
+        self.keeps_integers = keeps_integers
+
+    def entry(self, value: Callable[..., Any]) -> Callable[..., jax.Array]:
+        signature = inspect.signature(value)
+        ladder = functools.lru_cache(maxsize=None)(self._ladder)
+
+        @functools.wraps(value)
+        def public(*args: Any, **kwargs: Any) -> jax.Array:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+            settings = tuple((key, given[key]) for key in self.static)
+            for key, setting in settings:
+                if not isinstance(setting, bool | np.bool_):
+                    raise TypeError(
+                        f"{self.name}: {key}={setting!r} must be True or False"
+                    )
+            x = checked_real(self.name, "x", given["x"])
+            # A default is still a Python number here; what was passed is traced.
+            from_output = self.slope_from_output is not None and all(
+                isinstance(given[p], int | float) for p in self.parameters
+            )
+            if from_output:
+                numbers = {p: given[p] for p in self.parameters}
+                from_output = self.output_decides(**numbers)
+            parameters = [checked_real(self.name, p, given[p]) for p in self.parameters]
+            x, parameters = _equal_ranks(x, parameters)
+            if self.keeps_integers and jnp.issubdtype(x.dtype, jnp.integer):
+                whole = [p.astype(x.dtype) for p in parameters]
+                return self.kernels[0](x, *whole, **dict(settings))
+            y = ladder(settings, from_output)(
+                _to_float(x), *(_to_float(p) for p in parameters)
+            )
+            return _weakened(y) if x.aval.weak_type else y
+
+        return public
+
+    def _ladder(
+        self, settings: tuple[tuple[str, Any], ...], from_output: bool
+    ) -> _Kernel:
+        """f as a custom_jvp function of (x, *parameters) for fixed settings."""
+        value, slope, curvature = (
+            functools.partial(kernel, **dict(settings)) for kernel in self.kernels
+        )
+        f2 = _rounded(curvature)
+        f1 = self._rung(slope, f2)
+        from_y = self.slope_from_output if from_output else None
+        return self._rung(value, f1, from_y, self.parameter_slopes, settings)
+
+    def _rung(
+        self,
+        kernel: _Kernel,
+        derivative: _Kernel,
+        derivative_from_output: _Kernel | None = None,
+        parameter_slopes: Mapping[str, _Kernel] | None = None,
+        settings: tuple[tuple[str, Any], ...] = (),
+    ) -> _Kernel:
+        rounded = _rounded(kernel)
+        own = {
+            key: functools.partial(k, **dict(settings))
+            for key, k in (parameter_slopes or {}).items()
+        }
+
+        @jax.custom_jvp
+        def f(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+            return rounded(x, *parameters)
+
+        def rule(primals: Any, tangents: Any) -> Any:
+            x, *parameters = primals
+            y = f(x, *parameters)
+            x_dot, *p_dots = tangents
+            moving = [not isinstance(p_dot, SymbolicZero) for p_dot in p_dots]
+            still_x = isinstance(x_dot, SymbolicZero)
+            if not any(moving) and still_x:
+                return y, jnp.zeros_like(y)
+            if not any(moving):
+                x_dot = jnp.broadcast_to(x_dot, y.shape)
+                if derivative_from_output is not None:
+                    push = jax.checkpoint(
+                        lambda y, t, *p: t * _rounded(derivative_from_output)(y, *p),
+                        prevent_cse=False,
+                    )
+                    return y, push(y, x_dot, *parameters)
+                return y, x_dot * derivative(x, *parameters)
+
+            # A moving parameter: everything is recomputed from x and the
+            # parameters, so that x alone is kept, not one array a parameter.
+            def push_all(x: Any, parameters: Any, x_dot: Any, p_dots: Any) -> Any:
+                wide = _compute_dtype(x.dtype)
+                total = None if still_x else x_dot * derivative(x, *parameters)
+                xw, *pw = (a.astype(wide) for a in (x, *parameters))
+                for i, (name, moves) in enumerate(
+                    zip(self.parameters, moving, strict=True)
+                ):
+                    if not moves:
+                        continue
+                    if name in own:
+                        partial = own[name](xw, *pw)
+                    else:
+                        ones = jnp.ones_like(pw[i])
+                        at = functools.partial(_with_argument, kernel, xw, pw, i)
+                        partial = jax.jvp(at, (pw[i],), (ones,))[1]
+                    term = (p_dots[i].astype(wide) * partial).astype(x.dtype)
+                    total = term if total is None else total + term
+                return jnp.broadcast_to(total, y.shape)
+
+            dots = tuple(d if m else None for d, m in zip(p_dots, moving, strict=True))
+            kept = jax.checkpoint(push_all, prevent_cse=False)
+            return y, kept(x, tuple(parameters), None if still_x else x_dot, dots)
+
+        f.defjvp(rule, symbolic_zeros=True)
+        return f
+
+
+def checked_real(function: str, name: str, argument: Any) -> jax.Array:
+    """The argument as an array, or a TypeError that names it."""
+    if isinstance(argument, bool | int | float | np.generic | np.ndarray):
+        argument = jnp.asarray(argument)
+    if not isinstance(argument, jax.Array):
+        kind = type(argument).__name__
+        raise TypeError(
+            f"{function}: {name}={argument!r} is of type {kind}; "
+            "give a real array or number"
+        )
+    if not (
+        jnp.issubdtype(argument.dtype, jnp.floating)
+        or jnp.issubdtype(argument.dtype, jnp.integer)
+        or argument.dtype == jnp.bool_
+    ):
+        raise TypeError(
+            f"{function}: {name} has dtype {argument.dtype}; "
+            "give a real floating, integer or boolean array"
+        )
+    return argument
+
+
+def checked_float(function: str, name: str, argument: Any) -> jax.Array:
+    """The argument as a floating array, or a TypeError that names it."""
+    return _to_float(checked_real(function, name, argument))
+
+
+def function_of_axes(
+    *, family: str, formula: str, static: tuple[str, ...] = (), **record: Any
+) -> Callable[[_F], _F]:
+    """Registers a function that works along axes, jit-compiled."""
+
+    def decorate(body: _F) -> _F:
+        function = jax.jit(body, static_argnames=static)
+        entry = Spec(
+            name=body.__name__,
+            family=family,
+            formula=formula,
+            function=function,
+            elementwise=False,
+            static=static,
+            **record,
+        )
+        function.__doc__ = documented(entry, body.__doc__ or "")
+        _registry.register(entry)
+        return function  # type: ignore[return-value]
+
+    return decorate
+
+
+def _with_argument(
+    kernel: _Kernel, x: jax.Array, parameters: list[jax.Array], i: int, p: jax.Array
+) -> jax.Array:
+    return kernel(x, *parameters[:i], p, *parameters[i + 1 :])
+
+
+def _rounded(kernel: _Kernel) -> _Kernel:
+    """The kernel in compute precision, its result rounded once to x's dtype."""
+
+    def rounded(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+        wide = _compute_dtype(x.dtype)
+        y = kernel(x.astype(wide), *(p.astype(wide) for p in parameters))
+        return y.astype(x.dtype)
+
+    return rounded
+
+
+def _compute_dtype(dtype: Any) -> Any:
+    return jnp.float64 if dtype == jnp.float64 else jnp.float32
+
+
+def _to_float(x: jax.Array) -> jax.Array:
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    return x.astype(jnp.result_type(float))
+
+
+def _weakened(y: jax.Array) -> jax.Array:
+    # An indexed update keeps the weak type of its left side; it is the one
+    # public operation that gives a strong value a weak type. Weak arrays are
+    # Python scalars in practice, so its cost does not matter.
+    if y.aval.weak_type or y.dtype != jnp.result_type(float):
+        return y
+    return jnp.broadcast_to(jnp.asarray(0.0), y.shape).at[...].set(y)
+
+
+def _equal_ranks(
+    x: jax.Array, parameters: list[jax.Array]
+) -> tuple[jax.Array, list[jax.Array]]:
+    """Leading axes of size 1 where ranks differ; scalars stay scalars."""
+    rank = max([x.ndim, *(p.ndim for p in parameters)])
+
+    def raised(a: jax.Array) -> jax.Array:
+        if a.ndim in (0, rank):
+            return a
+        return a.reshape((1,) * (rank - a.ndim) + a.shape)
+
+    return raised(x), [raised(p) for p in parameters]

@@ -1,0 +1,321 @@
+"""The arithmetic that activations share, in float32 and float64.
+
+Written for what compilers do to float code: a constant is never added and
+subtracted again, powers of two are applied last, and a product that must be
+exact is a product of short factors. Everything here is differentiated by JAX to
+any order: what handles bits is locally constant, or has a rule beside it.
+
+A name ending in ``_low`` is the rounding error of the number before it: the two
+stand for their unevaluated sum.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxacts import _coefficients
+
+__all__ = [
+    "Logistic",
+    "clamp",
+    "constant",
+    "exp",
+    "exp_parts",
+    "expm1",
+    "fit",
+    "half_square_exp_parts",
+    "high_part",
+    "horner",
+    "log1p_exp",
+    "logistic_parts",
+    "magnitude",
+    "near_zero",
+    "product",
+    "product_with_constant",
+    "reciprocal",
+    "scale",
+    "sum_low",
+]
+
+Array = jax.Array
+
+
+def fit(name: str, x: Array, dtype: np.dtype | None = None) -> Array:
+    """The committed polynomial ``name`` at x, in the precision of x."""
+    return horner(x, getattr(_coefficients, name)[str(dtype or x.dtype)])
+
+
+def horner(x: Array, coefficients: tuple[float, ...]) -> Array:
+    """c0 + c1 x + c2 x² + ..., lowest order first."""
+    total = x * coefficients[-1] + coefficients[-2]
+    for c in coefficients[-3::-1]:
+        total = total * x + c
+    return total
+
+
+def constant(text: str, dtype: np.dtype) -> tuple[float, float]:
+    """A decimal constant as an unevaluated sum of two numbers of ``dtype``."""
+    exact = Fraction(text)
+    kind = np.dtype(dtype).type
+    high = float(kind(float(exact)))
+    return high, float(kind(float(exact - Fraction(high))))
+
+
+def magnitude(x: Array) -> Array:
+    """|x|, with slope 1 at 0, so that smooth even functions stay smooth there."""
+    return jnp.where(x < 0, -x, x)
+
+
+def clamp(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    """x cut to [low, high]; NaN stays NaN."""
+    if low is not None:
+        x = lax.max(x, jnp.full_like(x, low))
+    if high is not None:
+        x = lax.min(x, jnp.full_like(x, high))
+    return x
+
+
+def high_part(x: Array) -> Array:
+    """The upper half of the significand of x: products of two are exact.
+
+    Locally constant, so x - high_part(x) has the whole slope.
+    """
+    if x.dtype == jnp.float32:
+        bits = lax.bitcast_convert_type(x, jnp.uint32)
+        return lax.bitcast_convert_type(bits & np.uint32(0xFFFFF000), jnp.float32)
+    bits = lax.bitcast_convert_type(x, jnp.uint64)
+    mask = np.uint64(0xFFFFFFFFF8000000)
+    return lax.bitcast_convert_type(bits & mask, jnp.float64)
+
+
+def sum_low(a: Array, b: Array, total: Array) -> Array:
+    """The rounding error of total = a + b (Knuth's two-sum)."""
+    b_part = total - a
+    return (a - (total - b_part)) + (b - b_part)
+
+
+def product(
+    a: Array, b: Array, a_low: Array | float = 0.0, b_low: Array | float = 0.0
+) -> tuple[Array, Array]:
+    """(a + a_low)(b + b_low) as (high, low); high is exact, low nearly so.
+
+    high is the product of two half-length factors, hence the same with and
+    without fused multiply-add; |low| <= 2^-10 |high| in float32.
+    """
+    a_high, b_high = high_part(a), high_part(b)
+    a_rest, b_rest = (a - a_high) + a_low, (b - b_high) + b_low
+    return a_high * b_high, a_high * b_rest + a_rest * (b_high + b_rest)
+
+
+def product_with_constant(
+    text: str, x: Array, x_low: Array | float = 0.0
+) -> tuple[Array, Array]:
+    """(x + x_low) times a decimal constant as (high, low), high exact.
+
+    The constant is split here and not on arrays: XLA folds (c - c_high) + c_low
+    to c - c_high, since it sums the constants first.
+    """
+    exact = Fraction(text)
+    bits = 12 if x.dtype == jnp.float32 else 26
+    mantissa, exponent = math.frexp(float(exact))
+    short = math.ldexp(round(math.ldexp(mantissa, bits)), exponent - bits)
+    rest = float(exact - Fraction(short))
+    x_high = high_part(x)
+    x_rest = (x - x_high) + x_low
+    return x_high * short, x_high * rest + x_rest * float(exact)
+
+
+# --- exponential --------------------------------------------------------------
+
+# Reduction a = n ln 2 + r, |r| <= ln(2)/2. The high part of ln 2 is short enough
+# for n * high to be exact over the clamped range of n.
+_LN2 = {
+    "float32": (0.693359375, -2.12194440054690583e-4),
+    "float64": (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+}
+_LOG2E = 1.4426950408889634
+# Below, even e^a times the largest float of an activation's bounded factor is
+# under the smallest subnormal; above, e^a overflows.
+_EXP_RANGE = {"float32": (-170.0, 90.0), "float64": (-1400.0, 712.0)}
+
+
+@jax.custom_jvp
+def exp_parts(a: Array, a_low: Array) -> tuple[Array, Array, Array]:
+    """(t, s1, s2) with e^(a + a_low) = (1 + t) s1 s2 and |t| < 0.45.
+
+    s1 and s2 are powers of two. t is right to about a quarter ULP of 1 + t and,
+    for |a| < ln(2)/2, to one ULP of itself: it is expm1 there. Multiply by s1
+    and s2 last, one after the other: e^a alone may underflow where the product
+    does not. Needs |a_low| < 0.01.
+    """
+    precision = str(a.dtype)
+    a = clamp(a, *_EXP_RANGE[precision])
+    ln2_high, ln2_low = _LN2[precision]
+    n = lax.round(a * _LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
+    r = (a - n * ln2_high) + (a_low - n * ln2_low)
+    t = r + (r * r) * fit("EXP", r)
+    whole = n.astype(jnp.int32)
+    half = whole >> 1
+    return t, _power_of_two(half, a.dtype), _power_of_two(whole - half, a.dtype)
+
+
+@exp_parts.defjvp
+def _exp_parts_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+    # s1 s2 is locally constant, so the whole slope is that of 1 + t.
+    t, s1, s2 = exp_parts(*primals)
+    t_dot = (1.0 + t) * (tangents[0] + tangents[1])
+    return (t, s1, s2), (t_dot, jnp.zeros_like(s1), jnp.zeros_like(s2))
+
+
+def _power_of_two(n: Array, dtype: np.dtype) -> Array:
+    """2^n of an int32 n in the normal range."""
+    if dtype == jnp.float32:
+        return lax.bitcast_convert_type((n + 127) << 23, jnp.float32)
+    wide = (n + 1023).astype(jnp.int64) << 52
+    return lax.bitcast_convert_type(wide, jnp.float64)
+
+
+def scale(x: Array, s1: Array, s2: Array) -> Array:
+    """x s1 s2, in two steps so that nothing underflows before the end."""
+    return (x * s1) * s2
+
+
+def exp(a: Array) -> Array:
+    """e^a."""
+    t, s1, s2 = exp_parts(a, jnp.zeros_like(a))
+    return scale(1.0 + t, s1, s2)
+
+
+def expm1(a: Array, a_low: Array | None = None) -> Array:
+    """e^(a + a_low) - 1 for a <= 0."""
+    t, s1, s2 = exp_parts(a, jnp.zeros_like(a) if a_low is None else a_low)
+    s = s1 * s2
+    return (s - 1.0) + s * t  # s t is exact, and s - 1 to the last place
+
+
+def log1p_exp(x: Array) -> Array:
+    """log(1 + e^x) for x <= 0."""
+    t, s1, s2 = exp_parts(x, jnp.zeros_like(x))
+    # z = e^x/(2 + e^x) <= 1/3, and log(1 + e^x) = 2 atanh(z) = 2 z (1 + v).
+    q, delta = _reciprocal_of_sum(2.0, t, s1, s2)
+    z = scale(1.0 + t, s1, s2) * q
+    v = (z * z) * fit("LOG1P", z * z)
+    y = 2.0 * q
+    return scale(y + y * (t + (1.0 + t) * (delta + v)), s1, s2)
+
+
+class Logistic(NamedTuple):
+    """e^a = (1 + t) s1 s2 and 1/(1 + e^a) = q (1 + delta), for a <= 0.
+
+    delta is the rounding error of q, for the last step of a product that has q
+    in it: q^k = q^k + q^k (k delta).
+    """
+
+    t: Array
+    s1: Array
+    s2: Array
+    q: Array
+    delta: Array
+
+    @property
+    def e(self) -> Array:
+        return scale(1.0 + self.t, self.s1, self.s2)
+
+    @property
+    def one_minus_e(self) -> Array:
+        """1 - e^a without cancellation."""
+        s = self.s1 * self.s2
+        return (1.0 - s) - s * self.t
+
+
+# Bits of the first guess, minus those of d: within 12% of 1/d for every d.
+_RECIPROCAL_GUESS = {"float32": 0x7EF311C3, "float64": 0x7FDE623822FC16E6}
+
+
+@jax.custom_jvp
+def reciprocal(d: Array) -> Array:
+    """1/d for 1/4 <= d <= 2^100, by Newton's iteration.
+
+    Not a division: XLA counts division as too dear to compute twice, and splits a
+    loop that uses one quotient in several places into several loops through
+    memory. Multiplications it fuses without limit.
+    """
+    guess = _RECIPROCAL_GUESS[str(d.dtype)]
+    if d.dtype == jnp.float32:
+        bits = np.int32(guess) - lax.bitcast_convert_type(d, jnp.int32)
+    else:
+        bits = np.int64(guess) - lax.bitcast_convert_type(d, jnp.int64)
+    q = lax.bitcast_convert_type(bits, d.dtype)
+    # The relative error is squared each time: 0.12, 0.015, 2e-4, 5e-8, 3e-15.
+    for _ in range(3 if d.dtype == jnp.float32 else 5):
+        q = q * (2.0 - d * q)
+    return q + q * (1.0 - d * q)
+
+
+@reciprocal.defjvp
+def _reciprocal_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+    q = reciprocal(*primals)
+    return q, -(q * q) * tangents[0]
+
+
+def _reciprocal_of_sum(c: float, t: Array, s1: Array, s2: Array) -> tuple[Array, Array]:
+    """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for s1 s2 <= 1."""
+    s = s1 * s2
+    st = s * t  # exact
+    # c + s is exact as long as s >= 2^-20; below, the exponential is short
+    # against c. A sum of two variables, so that its error is not folded away.
+    large = s > 1e-6
+    base = jnp.where(large, c + s, c)
+    rest = jnp.where(large, st, s + st)
+    d = base + rest
+    d_low = rest - (d - base)
+    q = reciprocal(d)
+    return q, (1.0 - q * d) - q * d_low
+
+
+def logistic_parts(a: Array, a_low: Array | None = None) -> Logistic:
+    """The parts of every function of e^a / (1 + e^a), for a <= 0."""
+    t, s1, s2 = exp_parts(a, jnp.zeros_like(a) if a_low is None else a_low)
+    return Logistic(t, s1, s2, *_reciprocal_of_sum(1.0, t, s1, s2))
+
+
+def near_zero(
+    x: Array, name: str, bracket: Array, width: float, x_low: Array | float = 0.0
+) -> Array:
+    """``bracket`` of x, from its fitted factor (x - zero) where |x - zero| < width.
+
+    Far from its zero the bracket does not cancel, and stays as it is.
+    """
+    zero, zero_low = constant(getattr(_coefficients, f"{name}_ZERO"), x.dtype)
+    d = (x - zero) + x_low
+    inside = jnp.abs(d) < width
+    d = clamp(d, -width, width)  # keeps the unused branch finite
+    p = fit(name, d)
+    # (d - zero_low) p would be folded to (x - (zero + zero_low)) p.
+    return jnp.where(inside, d * p - zero_low * p, bracket)
+
+
+def half_square_exp_parts(z: Array) -> tuple[Array, Array, Array]:
+    """The parts of e^(-z²/2)."""
+    z_high = high_part(z)
+    rest = (z - z_high) * (z + z_high)
+    return exp_parts(-0.5 * (z_high * z_high), -0.5 * rest)
+
+
+def zero(x: Array) -> Array:
+    """0 in the shape and dtype of x, NaN where x is NaN."""
+    return jnp.where(x != x, x, jnp.zeros_like(x))
+
+
+def sign_bit(x: Array) -> Array:
+    """Whether the sign bit is set: true for -0.0 and for flushed negatives."""
+    if x.dtype == jnp.float32:
+        return lax.bitcast_convert_type(x, jnp.int32) < 0
+    return lax.bitcast_convert_type(x, jnp.int64) < 0

@@ -1,0 +1,172 @@
+"""The Gaussian error linear unit, exact and by tanh."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxacts import _coefficients
+from jaxacts import _numerics as num
+from jaxacts._elementwise import activation
+from jaxacts._logistic import swish_value
+from jaxacts._numerics import Array
+from jaxacts._spec import Limits
+
+_INF = float("inf")
+
+# --- exact: x Φ(x), Φ(-z) = e^(-z²/2) times a polynomial in (z - 4)/(z + 4) ----
+
+
+def _tail(x: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """(z, w, t, s1, s2) with z = |x| cut where e^(-z²/2) is 0 for every use."""
+    z = num.clamp(num.magnitude(x), None, 15.0 if x.dtype == jnp.float32 else 39.0)
+    w = (z - 4.0) * num.reciprocal(z + 4.0)
+    return z, w, *num.half_square_exp_parts(z)
+
+
+def _ratio_low(z: Array, w: Array) -> Array:
+    """The rounding error of w = (z - 4)/(z + 4)."""
+    four = jnp.full_like(z, 4.0)
+    top, bottom = z - four, z + four
+    top_low = num.sum_low(z, -four, top)
+    bottom_low = num.sum_low(z, four, bottom)
+    rest = (top - w * bottom) + (top_low - w * bottom_low)
+    return rest * num.reciprocal(bottom)
+
+
+def _erf_value(x: Array) -> Array:
+    z, w, t, s1, s2 = _tail(x)
+    y = z * num.fit("MILLS", w)
+    # The logarithm of the polynomial has slope -2.2 - 0.6 w, within a tenth.
+    bend = _ratio_low(z, w) * (-2.2 - 0.6 * w)
+    y = num.scale(y + y * (t + (1.0 + t) * bend), s1, s2)  # |x| Φ(-|x|)
+    right = jnp.where(x < 1e-30, 0.5 * x, x - y)  # y may be flushed to zero
+    return jnp.where(x < 0, -y, right)
+
+
+def _erf_slope(x: Array) -> Array:
+    z, w, t, s1, s2 = _tail(x)
+    root, root_low = num.constant(_coefficients.GELU_SLOPE_ZERO, x.dtype)
+    p = num.fit("GELU_SLOPE", w)
+    y = (root - z) * p + root_low * p
+    y = num.scale(y + y * t, s1, s2)  # gelu'(-|x|)
+    return jnp.where(x < 0, y, 1.0 - y)
+
+
+_ROOT_TWO = "1.41421356237309504880168872420969807857"
+_DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
+
+
+def _erf_curvature(x: Array) -> Array:
+    """φ(x) (√2 - |x|) (√2 + |x|)."""
+    z, _, t, s1, s2 = _tail(x)
+    root, root_low = num.constant(_ROOT_TWO, x.dtype)
+    sum_ = (z + root) * _DENSITY_AT_0
+    y = (root - z) * sum_ + root_low * sum_
+    return num.scale(y + y * t, s1, s2)
+
+
+# --- by tanh: x σ(a), a = c (x + k x³) ----------------------------------------
+
+_K = "0.044715"
+_C = "1.59576912160573071175978423973752747426"  # 2 √(2/π)
+_CK = "0.0713548162726002487763387522798635409956"  # _C times _K
+
+
+def _argument(x: Array) -> tuple[Array, Array]:
+    """(a, a_low), with a short: its products in exp_parts are exact."""
+    # Beyond 12 (in float64, 25) every e^-|a| is 0.
+    far = 12.0 if x.dtype == jnp.float32 else 25.0
+    x = num.clamp(x, -far, far)
+    cube, cube_low = num.product_with_constant(_CK, *num.product(x, x))
+    c, c_low = num.constant(_C, x.dtype)
+    v = cube + c
+    v_low = num.sum_low(cube, jnp.full_like(x, c), v) + (cube_low + c_low)
+    return num.product(x, v, 0.0, v_low)
+
+
+def _argument_slopes(z: Array) -> tuple[Array, Array]:
+    """a' and z a''."""
+    ck = float(_CK)
+    square = z * z
+    return float(_C) + 3.0 * ck * square, 6.0 * ck * square
+
+
+def _tanh_parts(x: Array) -> tuple[Array, num.Logistic]:
+    """(z, the parts of e^-a(z)) of z = |x|, cut beyond its last digit."""
+    z = num.clamp(num.magnitude(x), None, 12.0 if x.dtype == jnp.float32 else 25.0)
+    a, a_low = _argument(z)
+    return z, num.logistic_parts(-a, -a_low)
+
+
+def _tanh_slope(x: Array) -> Array:
+    z, p = _tanh_parts(x)
+    slope, _ = _argument_slopes(z)
+    # 1/2 ± (tanh(a/2)/2 + z a' e/(1 + e)²), as for silu.
+    rise = (0.5 * p.one_minus_e + (z * slope) * (p.e * p.q)) * p.q
+    middle = 0.5 + jnp.where(x < 0, -rise, rise)
+    bracket = num.near_zero(z, "GELU_TANH_SLOPE", 1.0 - (z * slope) * p.q, 0.25)
+    w = bracket * p.q
+    tail = num.scale(w + w * (p.t + p.delta * (1.0 + p.t)), p.s1, p.s2)
+    return jnp.where(x < -0.25, tail, middle)
+
+
+def _tanh_curvature(x: Array) -> Array:
+    z, p = _tanh_parts(x)
+    slope, bend = _argument_slopes(z)
+    bracket = 2.0 * slope + bend - (z * slope) * (slope * (p.one_minus_e * p.q))
+    w = num.near_zero(z, "GELU_TANH_CURVATURE", bracket, 0.35) * (p.q * p.q)
+    return num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+
+
+# --- the public function --------------------------------------------------------
+
+
+def _gelu_slope(x: Array, *, approximate: bool) -> Array:
+    return _tanh_slope(x) if approximate else _erf_slope(x)
+
+
+def _gelu_curvature(x: Array, *, approximate: bool) -> Array:
+    return _tanh_curvature(x) if approximate else _erf_curvature(x)
+
+
+def _gelu_reference(m, x, approximate=True):  # type: ignore[no-untyped-def]
+    if approximate:
+        inner = x + m.const(_K) * x * x * x
+        return x * (1 + m.tanh(m.sqrt(2 / m.pi) * inner)) / 2
+    return x * (1 + m.erf(x / m.sqrt(m.const("2")))) / 2
+
+
+@activation(
+    family="gaussian",
+    formula=r"\tfrac{x}{2}\left(1 + \tanh\left(\sqrt{2/\pi}"
+    r"(x + 0.044715 x^3)\right)\right) \text{, or } "
+    r"\tfrac{x}{2}\left(1 + \operatorname{erf}(x/\sqrt2)\right)",
+    reference=_gelu_reference,
+    static=("approximate",),
+    cases=({}, {"approximate": False}),
+    slope=_gelu_slope,
+    curvature=_gelu_curvature,
+    limits=lambda **_: Limits(
+        minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
+    ),
+    value_range=lambda **_: (-0.17005, _INF),
+    paper="arXiv:1606.08415",
+)
+def gelu(x: ArrayLike, approximate: bool = True) -> Array:
+    """Gaussian error linear unit.
+
+    ``approximate=True``, JAX's default, is the form by tanh;
+    ``approximate=False`` is xΦ(x), the default of PyTorch, Keras and TensorFlow.
+
+    Example:
+      >>> jaxacts.gelu(jnp.array([-5.0, -1.0, 2.0]))
+      Array([-2.2917906e-07, -1.5880802e-01,  1.9545977e+00], dtype=float32)
+      >>> jaxacts.gelu(jnp.array([-5.0, -1.0, 2.0]), approximate=False)
+      Array([-1.4332578e-06, -1.5865527e-01,  1.9544997e+00], dtype=float32)
+    """
+    if not approximate:
+        return _erf_value(x)  # type: ignore[arg-type]
+    return swish_value(x, *_argument(x))  # type: ignore[arg-type]

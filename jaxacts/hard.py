@@ -1,0 +1,94 @@
+"""Piecewise polynomial stand-ins for smooth activations."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxacts import _numerics as num
+from jaxacts._elementwise import activation
+from jaxacts._numerics import Array, zero
+from jaxacts._spec import Kink, Limits
+
+_INF = float("inf")
+_SIXTH = "0.166666666666666666666666666666666666667"
+
+
+def _over_six(x: Array) -> Array:
+    """x/6, without the double rounding of x · (1/6)."""
+    high, low = num.constant(_SIXTH, x.dtype)
+    return x * high + x * low
+
+
+def _ramp(x: Array) -> Array:
+    return num.clamp(x + 3.0, 0.0, 6.0)
+
+
+@activation(
+    family="hard",
+    formula=r"\tfrac16 \min(\max(x + 3, 0), 6)",
+    reference=lambda m, x: m.piecewise(
+        x,
+        [(-3, "left"), (3, "right")],
+        [lambda: 0 * x, lambda: (x + 3) / 6, lambda: 1 + 0 * x],
+    ),
+    slope=lambda x: jnp.where(jnp.abs(x) < 3, 1.0 / 6.0, zero(x)),
+    curvature=zero,
+    kinks=lambda: (
+        Kink(at=-3.0, slope=0.0, curvature=0.0),
+        Kink(at=3.0, slope=0.0, curvature=0.0),
+    ),
+    limits=lambda: Limits(
+        minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, 0.0)
+    ),
+    value_range=lambda: (0.0, 1.0),
+    monotonic=True,
+    paper="arXiv:1905.02244",
+)
+def hard_sigmoid(x: ArrayLike) -> Array:
+    """Piecewise linear approximation of the logistic function: relu6(x + 3)/6.
+
+    Example:
+      >>> jaxacts.hard_sigmoid(jnp.array([-4.0, 0.0, 1.5]))
+      Array([0.  , 0.5 , 0.75], dtype=float32)
+    """
+    return _over_six(_ramp(x))  # type: ignore[arg-type]
+
+
+def _hard_silu_slope(x: Array) -> Array:
+    inside = _over_six(2.0 * x + 3.0)
+    outside = jnp.where(x >= 3.0, 1.0, zero(x))
+    return jnp.where(jnp.abs(x) < 3.0, inside, outside)
+
+
+@activation(
+    family="hard",
+    formula=r"\tfrac16 x \min(\max(x + 3, 0), 6)",
+    reference=lambda m, x: m.piecewise(
+        x,
+        [(-3, "left"), (3, "right")],
+        [lambda: 0 * x, lambda: x * (x + 3) / 6, lambda: x],
+    ),
+    slope=_hard_silu_slope,
+    curvature=lambda x: jnp.where(jnp.abs(x) < 3, 1.0 / 3.0, zero(x)),
+    kinks=lambda: (
+        Kink(at=-3.0, slope=0.0, curvature=0.0),
+        Kink(at=3.0, slope=1.0, curvature=0.0),
+    ),
+    limits=lambda: Limits(
+        minus_infinity=(-0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
+    ),
+    value_range=lambda: (-0.375, _INF),
+    aliases=("hard_swish",),
+    paper="arXiv:1905.02244",
+)
+def hard_silu(x: ArrayLike) -> Array:
+    """Piecewise quadratic approximation of silu: x relu6(x + 3)/6.
+
+    Example:
+      >>> jaxacts.hard_silu(jnp.array([-4.0, -1.5, 4.0]))
+      Array([-0.   , -0.375,  4.   ], dtype=float32)
+    """
+    # Outside of [-3, 3] the ramp is 0 or 6; the clamp keeps -inf · 0 away.
+    inside = _over_six(num.clamp(x, -4.0, 3.0) * _ramp(x))  # type: ignore[arg-type]
+    return jnp.where(x >= 3.0, x, inside)  # type: ignore[operator]

@@ -1,0 +1,276 @@
+"""Functions of a whole axis: softmax and its relatives.
+
+16-bit inputs are computed in float32 and rounded once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxacts._elementwise import checked_float, function_of_axes
+from jaxacts._numerics import Array
+
+Axis: TypeAlias = int | Sequence[int] | None
+
+_INF = float("inf")
+
+
+def _wide(x: Array) -> Array:
+    return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
+
+
+def _shifted(x: Array, axis: Axis, where: Array | None) -> tuple[Array, Array]:
+    """(x - max, which entries count); a row without any is all zeros."""
+    counts = (
+        jnp.ones_like(x, bool) if where is None else jnp.broadcast_to(where, x.shape)
+    )
+    top = jnp.max(x, axis, where=counts, initial=-_INF, keepdims=True)
+    top = jnp.where(jnp.isneginf(top), 0.0, jax.lax.stop_gradient(top))
+    return jnp.where(counts, x, 0.0) - jnp.where(counts, top, 0.0), counts
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(x: Array, axis: Axis, counts_where: Array | None) -> Array:
+    shifted, counts = _shifted(_wide(x), axis, counts_where)
+    e = jnp.where(counts, jnp.exp(shifted), 0.0)
+    total = jnp.sum(e, axis, keepdims=True)
+    empty = ~jnp.any(counts, axis, keepdims=True)
+    return (e / jnp.where(empty, 1.0, total)).astype(x.dtype)
+
+
+@_softmax.defjvp
+def _softmax_jvp(axis: Axis, primals: Any, tangents: Any) -> Any:
+    x, where = primals
+    y = _softmax(x, axis, where)
+    wide, x_dot = _wide(y), _wide(tangents[0])
+    mean = jnp.sum(wide * x_dot, axis, keepdims=True)
+    return y, (wide * (x_dot - mean)).astype(y.dtype)
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"\frac{e^{x_i}}{\sum_j e^{x_j}}",
+    static=("axis",),
+    paper="Bridle, NIPS 1989",
+)
+def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
+    """Softmax: positive entries that sum to 1 along an axis.
+
+    Args:
+      x: real array; floating dtypes stay, others become the default float.
+      axis: the axis or axes: an int, a tuple, or None for all of them.
+      where: the entries that count, a boolean array that broadcasts against x;
+        the others are 0, and so is a row in which none counts.
+
+    Returns:
+      An array of the shape and dtype of x. A row with +inf is NaN.
+
+    Example:
+      >>> jaxacts.softmax(jnp.array([0.0, 0.0, 1000.0]))
+      Array([0., 0., 1.], dtype=float32)
+    """
+    x = checked_float("softmax", "x", x)
+    return _softmax(x, axis, where)  # type: ignore[arg-type]
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"x_i - \log \sum_j e^{x_j}",
+    static=("axis",),
+    paper="the logarithm of softmax",
+)
+def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
+    """Logarithm of softmax, right where softmax underflows.
+
+    Args:
+      x: real array; floating dtypes stay, others become the default float.
+      axis: the axis or axes: an int, a tuple, or None for all of them.
+      where: the entries that count, a boolean array that broadcasts against x;
+        the others are -inf.
+
+    Returns:
+      An array of the shape and dtype of x. A row with +inf is NaN.
+
+    Example:
+      >>> jaxacts.log_softmax(jnp.array([0.0, 1000.0]))
+      Array([-1000.,     0.], dtype=float32)
+    """
+    x = checked_float("log_softmax", "x", x)
+    shifted, counts = _shifted(_wide(x), axis, where)  # type: ignore[arg-type]
+    total = jnp.sum(jnp.exp(shifted), axis, where=counts, keepdims=True)
+    empty = ~jnp.any(counts, axis, keepdims=True)
+    y = shifted - jnp.log(jnp.where(empty, 1.0, total))
+    return jnp.where(counts, y, -_INF).astype(x.dtype)
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"\log \sum_i b_i e^{x_i}",
+    static=("axis", "keepdims", "return_sign"),
+    paper="scipy.special.logsumexp",
+)
+def logsumexp(
+    a: ArrayLike,
+    axis: Axis = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    return_sign: bool = False,
+    where: ArrayLike | None = None,
+) -> Array | tuple[Array, Array]:
+    """Logarithm of a sum of exponentials, without overflow.
+
+    Args:
+      a: real array; floating dtypes stay, others become the default float.
+      axis: the axis or axes: an int, a tuple, or None for all of them.
+      b: factors of the exponentials, an array that broadcasts against a.
+      keepdims: keep the reduced axes with length 1.
+      return_sign: also return the sign of the sum, and the logarithm of its
+        magnitude; otherwise a negative sum is NaN.
+      where: the entries that count, a boolean array that broadcasts against a.
+
+    Returns:
+      The reduced array in the dtype of a, or with its sign as a second one. -inf
+      where nothing counts.
+
+    Example:
+      >>> jaxacts.logsumexp(jnp.array([1000.0, 1000.0]))
+      Array(1000.6931, dtype=float32)
+    """
+    a = checked_float("logsumexp", "a", a)
+    factors = None if b is None else _wide(checked_float("logsumexp", "b", b))
+    out = jax.nn.logsumexp(
+        _wide(a),
+        axis=axis,
+        b=factors,
+        keepdims=keepdims,
+        return_sign=return_sign,
+        where=where,
+    )
+    if return_sign:
+        value, sign = out  # type: ignore[misc]
+        return value.astype(a.dtype), sign.astype(a.dtype)
+    return out.astype(a.dtype)  # type: ignore[union-attr]
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"\log \frac1n \sum_i e^{x_i}",
+    static=("axis", "keepdims"),
+    paper="the logarithm of a mean of exponentials",
+)
+def logmeanexp(
+    x: ArrayLike,
+    axis: Axis = None,
+    where: ArrayLike | None = None,
+    keepdims: bool = False,
+) -> Array:
+    """Logarithm of a mean of exponentials, without overflow.
+
+    Args:
+      x: real array; floating dtypes stay, others become the default float.
+      axis: the axis or axes: an int, a tuple, or None for all of them.
+      where: the entries that count, a boolean array that broadcasts against x.
+      keepdims: keep the reduced axes with length 1.
+
+    Returns:
+      The reduced array in the dtype of x.
+
+    Example:
+      >>> jaxacts.logmeanexp(jnp.array([1000.0, 1000.0]))
+      Array(1000., dtype=float32)
+    """
+    x = checked_float("logmeanexp", "x", x)
+    wide = _wide(x)
+    counts = True if where is None else where
+    n = jnp.sum(jnp.broadcast_to(counts, x.shape), axis, keepdims=keepdims)
+    total = jax.nn.logsumexp(wide, axis=axis, where=where, keepdims=keepdims)
+    return (total - jnp.log(n.astype(wide.dtype))).astype(x.dtype)
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"\frac{x - \bar x}{\sqrt{\overline{(x - \bar x)^2} + \epsilon}}",
+    static=("axis", "algorithm"),
+    paper="arXiv:1607.06450",
+)
+def standardize(
+    x: ArrayLike,
+    axis: Axis = -1,
+    mean: ArrayLike | None = None,
+    variance: ArrayLike | None = None,
+    epsilon: ArrayLike = 1e-5,
+    where: ArrayLike | None = None,
+    *,
+    algorithm: str = "stable",
+) -> Array:
+    """Mean 0 and variance 1 along an axis.
+
+    Args:
+      x: real array; floating dtypes stay, others become the default float.
+      axis: the axis or axes: an int, a tuple, or None for all of them.
+      mean: the mean to subtract; by default that of x.
+      variance: the variance to divide by; by default that of x.
+      epsilon: added to the variance.
+      where: the entries that count in mean and variance.
+      algorithm: "stable" subtracts the mean before it squares; "fast" is JAX's
+        default, the difference of the mean square and the squared mean, which
+        cancels when the mean is large.
+
+    Returns:
+      An array of the shape and dtype of x.
+
+    Raises:
+      ValueError: the algorithm is neither "stable" nor "fast".
+
+    Example:
+      >>> jaxacts.standardize(jnp.array([9999.0, 10000.0, 10001.0]))
+      Array([-1.2247357,  0.       ,  1.2247357], dtype=float32)
+    """
+    if algorithm not in ("stable", "fast"):
+        raise ValueError(
+            f"standardize: algorithm={algorithm!r}; give 'stable' or 'fast'"
+        )
+    x = checked_float("standardize", "x", x)
+    wide = _wide(x)
+    if mean is None:
+        mean = jnp.mean(wide, axis, keepdims=True, where=where)
+    centred = wide - mean
+    if variance is None and algorithm == "stable":
+        variance = jnp.mean(jnp.square(centred), axis, keepdims=True, where=where)
+    elif variance is None:
+        square = jnp.mean(jnp.square(wide), axis, keepdims=True, where=where)
+        variance = jnp.maximum(square - jnp.square(mean), 0.0)
+    return (centred * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"[x = 0, \dots, x = n - 1]",
+    static=("num_classes", "dtype", "axis"),
+    paper="the indicator vector of a class",
+)
+def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Array:
+    """Indices as vectors with a single 1; ``jax.nn.one_hot``.
+
+    Args:
+      x: integer array.
+      num_classes: the length of the new axis; an index outside gives zeros.
+      dtype: of the result; the default float if not given.
+      axis: where the new axis goes.
+
+    Returns:
+      An array with one more axis than x.
+
+    Example:
+      >>> jaxacts.one_hot(jnp.array([1, 0]), 2)
+      Array([[0., 1.],
+             [1., 0.]], dtype=float32)
+    """
+    kind = jnp.result_type(float) if dtype is None else dtype
+    return jax.nn.one_hot(x, num_classes, dtype=kind, axis=axis)

@@ -1,0 +1,231 @@
+"""Bounded functions: the logistic function, tanh and their relatives."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxacts import _numerics as num
+from jaxacts._elementwise import activation
+from jaxacts._logistic import logistic, logistic_curvature, logistic_slope
+from jaxacts._numerics import Array, zero
+from jaxacts._spec import Kink, Limits
+
+_INF = float("inf")
+
+
+@activation(
+    family="sigmoids",
+    formula=r"\frac{1}{1 + e^{-x}}",
+    reference=lambda m, x: 1 / (1 + m.exp(-x)),
+    slope=logistic_slope,
+    curvature=logistic_curvature,
+    limits=lambda: Limits(
+        minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
+    ),
+    value_range=lambda: (0.0, 1.0),
+    monotonic=True,
+    paper="Verhulst, 1838",
+)
+def sigmoid(x: ArrayLike) -> Array:
+    """Logistic function.
+
+    Example:
+      >>> jaxacts.sigmoid(jnp.array([-80.0, 0.0, 2.0]))
+      Array([1.8048513e-35, 5.0000000e-01, 8.8079709e-01], dtype=float32)
+    """
+    return logistic(x)  # type: ignore[arg-type]
+
+
+@activation(
+    family="sigmoids",
+    formula=r"\tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
+    reference=lambda m, x: m.tanh(x),
+    slope=lambda x: logistic_slope(2.0 * x, factor=4.0),
+    curvature=lambda x: logistic_curvature(2.0 * x, factor=8.0),
+    limits=lambda: Limits(
+        minus_infinity=(-1.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
+    ),
+    value_range=lambda: (-1.0, 1.0),
+    monotonic=True,
+    symmetry="odd",
+    paper="the hyperbolic tangent",
+)
+def tanh(x: ArrayLike) -> Array:
+    """Hyperbolic tangent.
+
+    Example:
+      >>> jaxacts.tanh(jnp.array([-1.0, 0.5]))
+      Array([-0.7615942 ,  0.46211717], dtype=float32)
+    """
+    z = num.magnitude(x)  # type: ignore[arg-type]
+    p = num.logistic_parts(-2.0 * z)
+    far = 1.0 - 2.0 * (p.e * p.q)
+    near = num.clamp(z, None, 0.6)
+    square = near * near
+    close = near + near * (square * num.fit("TANH", square))
+    y = jnp.where(z < 0.6, close, far)
+    return jnp.where(num.sign_bit(x), -y, y)  # type: ignore[arg-type]
+
+
+@activation(
+    family="sigmoids",
+    formula=r"\min(\max(x, -1), 1)",
+    reference=lambda m, x: m.piecewise(
+        x,
+        [(-1, "right"), (1, "left")],
+        [lambda: -1 + 0 * x, lambda: x, lambda: 1 + 0 * x],
+    ),
+    slope=lambda x: jnp.where(jnp.abs(x) <= 1, 1.0, zero(x)),
+    curvature=zero,
+    kinks=lambda: (
+        Kink(at=-1.0, slope=1.0, curvature=0.0),
+        Kink(at=1.0, slope=1.0, curvature=0.0),
+    ),
+    limits=lambda: Limits(
+        minus_infinity=(-1.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, 0.0)
+    ),
+    value_range=lambda: (-1.0, 1.0),
+    monotonic=True,
+    symmetry="odd",
+    keeps_integers=True,
+    paper="Collobert, 2004",
+)
+def hard_tanh(x: ArrayLike) -> Array:
+    """Piecewise linear approximation of tanh.
+
+    Backward keeps the slope, not the output: 1 at ±1 and 0 beyond have the same
+    output.
+
+    Example:
+      >>> jaxacts.hard_tanh(jnp.array([-3.0, 0.5, 3.0]))
+      Array([-1. ,  0.5,  1. ], dtype=float32)
+    """
+    return jnp.where(x > 1, 1, jnp.where(x < -1, -1, x))  # type: ignore[operator]
+
+
+# --- soft sign ----------------------------------------------------------------
+
+
+def _one_over_one_plus(x: Array) -> tuple[Array, Array]:
+    """(q, delta) with 1/(1 + |x|) = q (1 + delta)."""
+    z = num.clamp(num.magnitude(x), None, 1e30)
+    d = 1.0 + z
+    d_low = num.sum_low(z, jnp.ones_like(z), d)
+    q = num.reciprocal(d)
+    return q, (1.0 - q * d) - q * d_low
+
+
+def _soft_sign_slope(x: Array) -> Array:
+    q, delta = _one_over_one_plus(x)
+    w = q * q
+    return jnp.where(jnp.abs(x) < 1e30, w + w * (2.0 * delta), zero(x))
+
+
+def _soft_sign_curvature(x: Array) -> Array:
+    q, delta = _one_over_one_plus(x)
+    w = 2.0 * (q * q) * q
+    y = w + w * (3.0 * delta)
+    y = jnp.where(jnp.abs(x) < 1e30, y, zero(x))
+    return jnp.where(x < 0, y, -y)
+
+
+@activation(
+    family="sigmoids",
+    formula=r"\frac{x}{1 + |x|}",
+    reference=lambda m, x: x / (1 + m.abs(x)),
+    slope=_soft_sign_slope,
+    curvature=_soft_sign_curvature,
+    kinks=lambda: (Kink(at=0.0, curvature=-2.0),),
+    limits=lambda: Limits(
+        minus_infinity=(-1.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
+    ),
+    value_range=lambda: (-1.0, 1.0),
+    monotonic=True,
+    symmetry="odd",
+    paper="Bergstra et al., 2009",
+)
+def soft_sign(x: ArrayLike) -> Array:
+    """Soft sign: bounded, with algebraic tails.
+
+    Example:
+      >>> jaxacts.soft_sign(jnp.array([-1.0, 3.0]))
+      Array([-0.5 ,  0.75], dtype=float32)
+    """
+    q, delta = _one_over_one_plus(x)  # type: ignore[arg-type]
+    near = num.clamp(x, -1e30, 1e30)  # type: ignore[arg-type]
+    w = near * q
+    return w + w * delta
+
+
+# --- sparse -------------------------------------------------------------------
+
+
+@activation(
+    family="sigmoids",
+    formula=r"\min(\max(\tfrac{x + 1}{2}, 0), 1)",
+    reference=lambda m, x: m.piecewise(
+        x,
+        [(-1, "left"), (1, "right")],
+        [lambda: 0 * x, lambda: (x + 1) / 2, lambda: 1 + 0 * x],
+    ),
+    slope=lambda x: jnp.where(
+        jnp.abs(x) < 1, 0.5, jnp.where(jnp.abs(x) == 1, 0.25, zero(x))
+    ),
+    curvature=zero,
+    kinks=lambda: (
+        Kink(at=-1.0, slope=0.25, curvature=0.0),
+        Kink(at=1.0, slope=0.25, curvature=0.0),
+    ),
+    limits=lambda: Limits(
+        minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, 0.0)
+    ),
+    value_range=lambda: (0.0, 1.0),
+    monotonic=True,
+    paper="arXiv:1901.02324, section 6.2",
+)
+def sparse_sigmoid(x: ArrayLike) -> Array:
+    """Sparse sigmoid: exactly 0 and 1 outside of (-1, 1).
+
+    Example:
+      >>> jaxacts.sparse_sigmoid(jnp.array([-2.0, 0.5, 2.0]))
+      Array([0.  , 0.75, 1.  ], dtype=float32)
+    """
+    return 0.5 * num.clamp(x + 1.0, 0.0, 2.0)  # type: ignore[operator]
+
+
+def _sparse_plus_slope(x: Array) -> Array:
+    return 0.5 * num.clamp(x + 1.0, 0.0, 2.0)
+
+
+@activation(
+    family="sigmoids",
+    formula=r"0 \text{ for } x \le -1, \quad \tfrac14 (x + 1)^2 "
+    r"\text{ for } -1 < x < 1, \quad x \text{ for } x \ge 1",
+    reference=lambda m, x: m.piecewise(
+        x,
+        [(-1, "left"), (1, "right")],
+        [lambda: 0 * x, lambda: (x + 1) * (x + 1) / 4, lambda: x],
+    ),
+    slope=_sparse_plus_slope,
+    curvature=lambda x: jnp.where(jnp.abs(x) < 1, 0.5, zero(x)),
+    kinks=lambda: (Kink(at=-1.0, curvature=0.0), Kink(at=1.0, curvature=0.0)),
+    limits=lambda: Limits(
+        minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
+    ),
+    value_range=lambda: (0.0, _INF),
+    monotonic=True,
+    paper="arXiv:1901.02324, section 6.2",
+)
+def sparse_plus(x: ArrayLike) -> Array:
+    """Sparse plus: the integral of `sparse_sigmoid`, exactly 0 below -1.
+
+    Example:
+      >>> jaxacts.sparse_plus(jnp.array([-2.0, 0.0, 2.0]))
+      Array([0.  , 0.25, 2.  ], dtype=float32)
+    """
+    inside = num.clamp(x, -1.0, 1.0)  # type: ignore[arg-type]
+    d = inside + 1.0
+    d_low = num.sum_low(inside, jnp.ones_like(d), d)
+    square = 0.25 * (d * d) + (0.5 * d) * d_low
+    return jnp.where(x >= 1.0, x, square)  # type: ignore[operator]

@@ -1,0 +1,82 @@
+"""Every elementwise activation with each of its verified settings, for tests."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxacts
+from jaxacts import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    spec: Spec
+    settings: dict[str, Any]
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The public function with this case's settings."""
+        return functools.partial(self.spec.function, **self.settings)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The value of every parameter, defaults filled in."""
+        defaults = {p.name: p.default for p in self.spec.parameters}
+        known = {p.name for p in self.spec.parameters}
+        return defaults | {k: v for k, v in self.settings.items() if k in known}
+
+    @property
+    def everything(self) -> dict[str, Any]:
+        """Parameters and static settings."""
+        return self.numbers | self.settings
+
+    def __str__(self) -> str:
+        inner = ",".join(f"{k}={v}" for k, v in self.settings.items())
+        return f"{self.spec.name}({inner})" if inner else self.spec.name
+
+
+CASES = [
+    Case(jaxacts.spec(name), dict(settings))
+    for name in jaxacts.names()
+    if jaxacts.spec(name).elementwise
+    for settings in jaxacts.spec(name).cases
+]
+
+
+def each_case(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.parametrize("case", CASES, ids=str)(test)
+
+
+def sample(case: Case, dtype: Any = np.float64, count: int = 401) -> np.ndarray:
+    """Points on both sides of zero, dense near it, without the kinks."""
+    far = 12.0 if np.dtype(dtype).itemsize > 2 else 6.0
+    x = np.sinh(np.linspace(-np.arcsinh(far), np.arcsinh(far), count)) + 0.01237
+    if case.spec.name == "log1mexp":
+        x = np.abs(x) + 0.01
+    for kink in case.spec.kinks(**case.settings):
+        x = x[np.abs(x - kink.at) > 1e-3]
+    return x.astype(dtype)
+
+
+class Float64Namespace:
+    """The reference formulas on float64 arrays of ``xp`` (numpy or jax.numpy)."""
+
+    def __init__(self, xp: Any, erf: Callable[[Any], Any]):
+        self.xp, self.erf = xp, erf
+        self.pi = np.pi
+        for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "abs"):
+            setattr(self, name, getattr(xp, name))
+
+    def const(self, text: str) -> float:
+        return float(text)
+
+    def piecewise(self, x: Any, breaks: Any, pieces: Any) -> Any:
+        value = pieces[0]()
+        for (point, owner), piece in zip(breaks, pieces[1:], strict=True):
+            right = x >= point if owner == "right" else x > point
+            value = self.xp.where(right, piece(), value)
+        return value

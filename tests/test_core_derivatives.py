@@ -1,0 +1,166 @@
+"""The custom rules against plain autodiff of the paper's formula in float64."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from activation_cases import CASES, Case, Float64Namespace, each_case, sample
+from jax.scipy.special import erf
+
+import jaxacts
+
+
+def ladder(f, orders):
+    """x -> (f, f', f'', ...) by forward mode; every rung goes through a rule."""
+    rungs = [f]
+    for _ in range(orders):
+        rungs.append(_pushed(rungs[-1]))
+    return lambda x: tuple(rung(x) for rung in rungs)
+
+
+def _pushed(f):
+    return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+
+
+@functools.cache
+def plain_ladder(name, static):
+    """The reference on float64 arrays, by plain autodiff, without our rules."""
+    m = Float64Namespace(jnp, erf)
+    reference = jaxacts.spec(name).reference
+
+    @jax.jit
+    def orders(x, numbers):
+        def formula(x):
+            y = reference(m, x, **numbers, **dict(static))
+            return jnp.broadcast_to(y, x.shape)
+
+        return ladder(formula, 3)(x)
+
+    return orders
+
+
+def truth(case: Case, x, numbers=None):
+    """Orders 0 to 3 of the plain formula in float64, at the given inputs."""
+    names = case.spec.static
+    static = tuple((k, v) for k, v in case.settings.items() if k in names)
+    with jax.enable_x64(True):
+        numbers = {k: jnp.float64(v) for k, v in (numbers or case.numbers).items()}
+        out = plain_ladder(case.spec.name, static)(jnp.float64(x), numbers)
+        return [np.asarray(y) for y in out]
+
+
+@each_case
+def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
+    x = sample(case)
+    got = jax.jit(ladder(case.function, 3))(jnp.asarray(x))
+    want = truth(case, x)
+    # The naive formula loses some digits itself, hence not to the last place;
+    # that is measured elsewhere, against balls.
+    for order in range(3):
+        np.testing.assert_allclose(
+            got[order], want[order], rtol=2e-9, atol=2e-12, err_msg=f"order {order}"
+        )
+    np.testing.assert_allclose(got[3], want[3], rtol=1e-3, atol=1e-9)
+
+
+@each_case
+def test_derivatives_are_finite_on_every_finite_bfloat16(case):
+    bits = np.arange(2**16, dtype=np.uint16)
+    x = jax.lax.bitcast_convert_type(jnp.asarray(bits), jnp.bfloat16)
+    x = x[jnp.isfinite(x)]
+    if case.spec.name == "log1mexp":
+        x = x[x >= 0.125]  # it has a pole at 0 and no value below
+    for order, y in enumerate(jax.jit(ladder(case.function, 3))(x)[1:], 1):
+        bad = np.asarray(x, np.float32)[~np.isfinite(np.asarray(y, np.float32))]
+        assert bad.size == 0, f"{case}: derivative {order} not finite at {bad[:5]}"
+
+
+# Units in the last place allowed against float64 (one rounding costs half a
+# unit); near a zero of a derivative, units of the place of 1e-4.
+PLACES = {"bfloat16": 0.52, "float16": 0.52, "float32": 8.0}
+
+
+@pytest.mark.parametrize("dtype", PLACES)
+@each_case
+def test_low_precision_agrees_with_float64_at_the_same_inputs(case, dtype):
+    x = jnp.asarray(sample(case, jnp.dtype(dtype)), dtype)
+    got = jax.jit(ladder(case.function, 2))(x)
+    exact = np.asarray(x, np.float64)
+    rounded = {k: float(np.float32(v)) for k, v in case.numbers.items()}
+    for order, want in enumerate(truth(case, exact, rounded)[:3]):
+        y = np.asarray(got[order], np.float64)
+        place = np.exp2(np.floor(np.log2(np.maximum(np.abs(want), 1e-4))))
+        error = np.abs(y - want) / (place * float(jnp.finfo(dtype).eps))
+        worst = int(np.argmax(error))
+        assert error[worst] <= PLACES[dtype], (
+            f"{case} order {order} {dtype}: at {exact[worst]!r} got {y[worst]!r}, "
+            f"expected {want[worst]!r}, {error[worst]:.2f} ULP"
+        )
+
+
+@each_case
+def test_parameter_gradients_agree_with_the_plain_formula(case, x64):
+    x = jnp.asarray(sample(case, count=101))
+    m = Float64Namespace(jnp, erf)
+    for name, value in case.numbers.items():
+        rest = {k: v for k, v in case.everything.items() if k != name}
+
+        def ours(p, name=name, rest=rest):
+            return case.spec.function(x, **rest, **{name: p})
+
+        def naive(p, name=name, rest=rest):
+            y = case.spec.reference(m, x, **rest, **{name: p})
+            return jnp.broadcast_to(y, x.shape)
+
+        at = jnp.asarray(value)
+        got = jax.jacfwd(ours)(at)
+        want = jax.jacfwd(naive)(at)
+        np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-10, err_msg=name)
+        back = jax.grad(lambda p, ours=ours: ours(p).sum())(at)
+        np.testing.assert_allclose(back, want.sum(), rtol=1e-7, atol=1e-9)
+
+
+class VariantsTest(chex.TestCase):
+    """Values and gradients agree with and without jit, device and pmap."""
+
+    @chex.variants(with_jit=True, without_jit=True, with_device=True, with_pmap=True)
+    def test_value_and_gradient_in_every_variant(self):
+        x = jnp.linspace(0.1, 4.0, 24)
+
+        def everything(x):
+            return {
+                str(case): (case.function(x), jax.vmap(jax.grad(case.function))(x))
+                for case in CASES
+            }
+
+        got = self.variant(everything)(x)
+        for case in CASES:
+            value, slope = got[str(case)]
+            chex.assert_shape((value, slope), x.shape)
+            want = truth(case, np.float64(x))
+            np.testing.assert_allclose(value, want[0], rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(slope, want[1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "logmeanexp"])
+def test_normalizer_gradients_agree_with_jax_nn_in_float64(name, x64):
+    x = jax.random.normal(jax.random.key(0), (3, 7))
+    weights = jax.random.normal(jax.random.key(1), (3, 7))
+
+    def loss(f):
+        return lambda x: jnp.sum(weights * (f(x, axis=-1) * jnp.ones((3, 1))))
+
+    def last(f):
+        if name.startswith("log") and name != "log_softmax":
+            return lambda x, axis: f(x, axis=axis, keepdims=True)
+        return f
+
+    ours, theirs = last(getattr(jaxacts, name)), last(getattr(jax.nn, name))
+    np.testing.assert_allclose(ours(x, axis=-1), theirs(x, axis=-1), rtol=1e-12)
+    got, want = jax.grad(loss(ours))(x), jax.grad(loss(theirs))(x)
+    np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-14)
+    got, want = jax.hessian(loss(ours))(x), jax.hessian(loss(theirs))(x)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-13)
