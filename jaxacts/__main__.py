@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import jaxacts
 
@@ -28,10 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     verify = _verify_command()
     if verify is not None:
-        verify.add_arguments(verifying)  # type: ignore[attr-defined]
+        verify.add_arguments(verifying)
 
     # What follows "verify" is its own, also where its extra is missing.
-    if verify is None and "verify" in list(sys.argv[1:] if arguments is None else arguments):
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if verify is None and words[:1] == ["verify"]:
         return _fail("verify needs an extra: pip install 'jaxacts[verify]'")
     given = parser.parse_args(arguments)
     try:
@@ -41,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _show(given.name)
     except ValueError as error:
         return _fail(str(error))
-    return verify.run(given)  # type: ignore[union-attr]
+    return verify.run(given)
 
 
-def _verify_command() -> object | None:
+def _verify_command() -> Any:
     try:
         from jaxacts.verify import _command
     except ModuleNotFoundError as error:

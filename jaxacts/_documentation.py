@@ -65,12 +65,12 @@ def _behaviour(spec: Spec) -> str:
     case = dict(spec.cases[0])
     lines = []
     for kink in spec.kinks(**case):
-        values = [
+        known = [
             f"{symbol}({kink.at:g}) = {value:g}"
             for symbol, value in (("f'", kink.slope), ("f''", kink.curvature))
             if value is not None
         ]
-        lines.append(f"At the kink: {', '.join(values)}.")
+        lines.append(f"At the kink: {', '.join(known)}.")
     if spec.limits is not None:
         limits = spec.limits(**case)
         for end, values in (

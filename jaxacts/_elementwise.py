@@ -222,6 +222,7 @@ class _Builder:
                         partial = jax.jvp(at, (pw[i],), (ones,))[1]
                     term = (p_dots[i].astype(wide) * partial).astype(x.dtype)
                     total = term if total is None else total + term
+                assert total is not None
                 return jnp.broadcast_to(total, y.shape)
 
             dots = tuple(d if m else None for d, m in zip(p_dots, moving, strict=True))

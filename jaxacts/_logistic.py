@@ -96,7 +96,8 @@ def swish_curvature(a: Array, a_low: Array, factor: Array | float = 1.0) -> Arra
     p = _parts(a, a_low)
     z = num.clamp(num.magnitude(a), None, _FAR)
     z_low = jnp.where(a < 0, -a_low, a_low)
-    bracket = 2.0 - (z + z_low) * (p.one_minus_e * p.q)
+    tangent = p.one_minus_e * p.q
+    bracket = (2.0 - z * tangent) - z_low * tangent
     bracket = num.near_zero(z, "SILU_CURVATURE", bracket, 0.75, z_low)
     w = bracket * (p.q * p.q) * factor
     return num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)

@@ -41,7 +41,9 @@ __all__ = [
     "product_with_constant",
     "reciprocal",
     "scale",
+    "sign_bit",
     "sum_low",
+    "zero",
 ]
 
 Array = jax.Array
@@ -167,7 +169,7 @@ def exp_parts(a: Array, a_low: Array) -> tuple[Array, Array, Array]:
 
 
 @exp_parts.defjvp
-def _exp_parts_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+def _exp_parts_jvp(primals, tangents):
     # s1 s2 is locally constant, so the whole slope is that of 1 + t.
     t, s1, s2 = exp_parts(*primals)
     t_dot = (1.0 + t) * (tangents[0] + tangents[1])
@@ -260,7 +262,7 @@ def reciprocal(d: Array) -> Array:
 
 
 @reciprocal.defjvp
-def _reciprocal_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+def _reciprocal_jvp(primals, tangents):
     q = reciprocal(*primals)
     return q, -(q * q) * tangents[0]
 
@@ -309,9 +311,16 @@ def half_square_exp_parts(z: Array) -> tuple[Array, Array, Array]:
     return exp_parts(-0.5 * (z_high * z_high), -0.5 * rest)
 
 
+@jax.custom_jvp
 def zero(x: Array) -> Array:
-    """0 in the shape and dtype of x, NaN where x is NaN."""
+    """0 in the shape and dtype of x, NaN where x is NaN; so are its derivatives."""
     return jnp.where(x != x, x, jnp.zeros_like(x))
+
+
+@zero.defjvp
+def _zero_jvp(primals, tangents):
+    y = zero(*primals)
+    return y, y * tangents[0]
 
 
 def sign_bit(x: Array) -> Array:

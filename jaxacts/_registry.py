@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -136,13 +137,17 @@ def get(activation: str | Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def _is_plain(function: Callable[..., Any]) -> bool:
+    return inspect.isfunction(function)
+
+
 @functools.lru_cache(maxsize=256)
 def _with_settings(
     name: str, settings: tuple[tuple[str, bool | int | float], ...]
 ) -> Callable[..., Any]:
     # Under jit again, from the Python function: the settings are constants of
     # the compiled code then, and their signs are known.
-    body = _SPECS[name].function.__wrapped__
+    body = inspect.unwrap(_SPECS[name].function, stop=_is_plain)
     fixed = functools.partial(body, **dict(settings))
     return jax.jit(functools.update_wrapper(fixed, body))
 

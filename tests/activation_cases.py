@@ -5,6 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -60,6 +62,18 @@ def sample(case: Case, dtype: Any = np.float64, count: int = 401) -> np.ndarray:
     for kink in case.spec.kinks(**case.settings):
         x = x[np.abs(x - kink.at) > 1e-3]
     return x.astype(dtype)
+
+
+def ladder(f, orders):
+    """x -> (f, f', f'', ...) by forward mode; every rung goes through a rule."""
+    rungs = [f]
+    for _ in range(orders):
+        rungs.append(_pushed(rungs[-1]))
+    return lambda x: tuple(rung(x) for rung in rungs)
+
+
+def _pushed(f):
+    return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
 
 
 class Float64Namespace:

@@ -7,22 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from activation_cases import CASES, Case, Float64Namespace, each_case, sample
+from activation_cases import (
+    CASES,
+    Case,
+    Float64Namespace,
+    each_case,
+    ladder,
+    sample,
+)
 from jax.scipy.special import erf
 
 import jaxacts
-
-
-def ladder(f, orders):
-    """x -> (f, f', f'', ...) by forward mode; every rung goes through a rule."""
-    rungs = [f]
-    for _ in range(orders):
-        rungs.append(_pushed(rungs[-1]))
-    return lambda x: tuple(rung(x) for rung in rungs)
-
-
-def _pushed(f):
-    return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
 
 
 @functools.cache

@@ -1,0 +1,176 @@
+"""Layers of learnable activations follow from the register alone."""
+
+import pickle
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxacts
+import jaxacts.linen
+from jaxacts import _registry
+from jaxacts._spec import Parameter, Spec
+
+
+def _x(*shape):
+    size = 1
+    for n in shape:
+        size *= n
+    return (jnp.arange(float(size)) - size / 2 + 0.25).reshape(shape)
+
+
+def _parameters(module, x):
+    return module.init(jax.random.key(0), x).get("params", {})
+
+
+@pytest.mark.parametrize("name", jaxacts.linen.layers())
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_every_layer_starts_as_its_function_at_the_initial_parameters(name, dtype):
+    spec = jaxacts.spec(name)
+    x = _x(2, 3, 4).astype(dtype)
+    for axes in ((), (-1,)):
+        module = jaxacts.linen.layer(name)(axes=axes)
+        y, variables = module.init_with_output(jax.random.key(0), x)
+        expected = spec.function(x, **{p.name: p.initial for p in spec.learnable})
+        assert y.dtype == dtype
+        chex.assert_trees_all_equal(y, expected)
+        assert set(variables["params"]) == {p.name for p in spec.learnable}
+        for leaf in variables["params"].values():
+            assert leaf.shape == (() if not axes else (4,))
+            assert leaf.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("name", jaxacts.linen.layers())
+def test_every_parameter_of_every_layer_has_a_gradient(name):
+    module = jaxacts.linen.layer(name)(axes=(-1,))
+    x = jnp.array([[-1.5, -0.75], [0.5, 1.25]])
+    params = _parameters(module, x)
+    gradients = jax.grad(lambda p: (module.apply({"params": p}, x) ** 2).sum())(params)
+    for gradient in gradients.values():
+        assert float(jnp.abs(gradient).min()) > 0
+
+
+def test_layers_are_the_registered_functions_with_a_learnable_parameter():
+    expected = {n for n in jaxacts.names() if jaxacts.spec(n).learnable}
+    assert set(jaxacts.linen.layers()) == expected
+    assert {"prelu", "swish"} <= expected
+
+
+def test_prelu_and_swish_are_found_by_class_name():
+    assert jaxacts.linen.PReLU is jaxacts.linen.layer("prelu")
+    assert jaxacts.linen.Swish is jaxacts.linen.layer(jaxacts.swish)
+    assert jaxacts.linen.PReLU.__name__ == "PReLU"
+    assert {"PReLU", "Swish"} <= set(dir(jaxacts.linen))
+
+
+def test_a_layer_class_survives_pickling():
+    assert pickle.loads(pickle.dumps(jaxacts.linen.PReLU)) is jaxacts.linen.PReLU
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """A registered activation with two learnable parameters and a fixed one."""
+    for register in ("_SPECS", "_ALIASES", "_BY_FUNCTION"):
+        monkeypatch.setattr(_registry, register, dict(getattr(_registry, register)))
+
+    def twin_relu(x, gain, shift=0.5, cap=6.0):
+        return jnp.minimum(jnp.maximum(gain * x + shift, 0.0), cap)
+
+    _registry.register(
+        Spec(
+            name="twin_relu",
+            family="planted",
+            formula=r"\min(\max(gx + s, 0), c)",
+            function=twin_relu,
+            parameters=(
+                Parameter(name="gain", default=None, initial=2.0, description="any"),
+                Parameter(name="shift", default=0.5, initial=0.25, description="any"),
+                Parameter(name="cap", default=6.0, description="positive"),
+            ),
+        )
+    )
+    yield twin_relu
+    jaxacts.linen._layer.cache_clear()
+
+
+def test_an_activation_gets_its_layer_by_its_record_alone(planted):
+    assert "twin_relu" in jaxacts.linen.layers()
+    layer = jaxacts.linen.TwinReLU
+    x = jnp.array([[-1.0, 0.5, 5.0]])
+    module = layer(cap=3.0, gain_init=1.5)
+    y, variables = module.init_with_output(jax.random.key(0), x)
+    chex.assert_trees_all_equal(y, planted(x, 1.5, 0.25, cap=3.0))
+    assert {k: float(v) for k, v in variables["params"].items()} == {
+        "gain": 1.5,
+        "shift": 0.25,
+    }
+
+
+@pytest.mark.parametrize("spelling", ["TwinReLU", "TWINRELU", "twinReLU", "Twin_Relu"])
+def test_case_and_underscores_do_not_matter(planted, spelling):
+    assert getattr(jaxacts.linen, spelling) is jaxacts.linen.layer("twin_relu")
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [((), ()), ((-1,), (4,)), ((1,), (3,)), ((0, -1), (2, 4)), ((-1, 0), (4, 2))],
+)
+def test_axes_say_where_a_parameter_varies(axes, shape):
+    x = -jnp.ones((2, 3, 4))
+
+    def count_up(key, shape, dtype):
+        size = 1
+        for n in shape:
+            size *= n
+        return jnp.arange(float(size), dtype=dtype).reshape(shape)
+
+    module = jaxacts.linen.PReLU(axes=axes, negative_slope_init=count_up)
+    y, variables = module.init_with_output(jax.random.key(0), x)
+    slopes = variables["params"]["negative_slope"]
+    assert slopes.shape == shape
+    for index in [(0, 0, 0), (1, 0, 0), (0, 2, 0), (0, 0, 3), (1, 2, 3)]:
+        assert float(y[index]) == -float(slopes[tuple(index[a] for a in axes)])
+
+
+def test_dtype_is_of_the_result_and_param_dtype_of_the_parameters():
+    x = _x(2, 3)
+    module = jaxacts.linen.PReLU(dtype=jnp.bfloat16, param_dtype=jnp.float16)
+    y, variables = module.init_with_output(jax.random.key(0), x)
+    assert y.dtype == jnp.bfloat16
+    assert variables["params"]["negative_slope"].dtype == jnp.float16
+
+
+def test_a_slope_learns_what_it_is_asked_to():
+    module = jaxacts.linen.PReLU()
+    x = jnp.array([-2.0, -1.0, 1.0, 2.0])
+    params = _parameters(module, x)
+
+    def loss(params):
+        return ((module.apply({"params": params}, x) - jnp.abs(x)) ** 2).mean()
+
+    for _ in range(20):
+        params = jax.tree.map(lambda p, g: p - 0.3 * g, params, jax.grad(loss)(params))
+    assert float(params["negative_slope"]) == pytest.approx(-1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("axes", [(2,), (-3,), (0, 0), (1, -1)])
+def test_axes_that_x_has_not_or_twice_are_refused(axes):
+    with pytest.raises(ValueError, match=r"axes=.* for x of rank 2; accepted are"):
+        _parameters(jaxacts.linen.PReLU(axes=axes), _x(2, 3))
+
+
+def test_an_activation_with_nothing_to_learn_has_no_layer():
+    with pytest.raises(ValueError, match=r"activation='relu' .*accepted are .*prelu"):
+        jaxacts.linen.layer("relu")
+
+
+def test_an_unknown_activation_has_no_layer():
+    with pytest.raises(ValueError, match=r"activation='prelo' is unknown.*'prelu'"):
+        jaxacts.linen.layer("prelo")
+
+
+@pytest.mark.parametrize("name", ["prelu", "NoSuchLayer", "__wrapped__"])
+def test_a_missing_attribute_is_an_attribute_error_that_lists_the_layers(name):
+    with pytest.raises(AttributeError, match=rf"{name}.*PReLU"):
+        getattr(jaxacts.linen, name)
