@@ -1,7 +1,7 @@
 """Rewrites the parts of README.md that are derived from the register.
 
-    python docs/readme.py          # rewrite
-    python docs/readme.py --check  # exit 1 if it would change
+python docs/readme.py          # rewrite
+python docs/readme.py --check  # exit 1 if it would change
 """
 
 from __future__ import annotations

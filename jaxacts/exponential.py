@@ -53,7 +53,7 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
 
     Example:
       >>> jaxacts.elu(jnp.array([-1.0, 2.0]))
-      Array([-0.6321205,  2.       ], dtype=float32)
+      Array([-0.6321,  2.    ], dtype=float32)
     """
     return jnp.where(x > 0, x, alpha * num.expm1(num.clamp(x, None, 0.0)))
 
@@ -126,7 +126,7 @@ def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
 
     Example:
       >>> jaxacts.celu(jnp.array([-1.0, 2.0]), 0.5)
-      Array([-0.4323324,  2.       ], dtype=float32)
+      Array([-0.4323,  2.    ], dtype=float32)
     """
     v, v_low = _over(x, alpha)
     below = alpha * num.expm1(v, v_low) + num.zero(x)
@@ -184,7 +184,7 @@ def selu(x: ArrayLike) -> Array:
 
     Example:
       >>> jaxacts.selu(jnp.array([-1.0, 2.0]))
-      Array([-1.1113307,  2.101402 ], dtype=float32)
+      Array([-1.1113,  2.1014], dtype=float32)
     """
     below = num.expm1(num.clamp(x, None, 0.0))
     return jnp.where(x > 0, _times(_SCALE, x), _times(_SCALE_ALPHA, below))

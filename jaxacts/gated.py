@@ -32,7 +32,7 @@ def glu(x: ArrayLike, axis: int = -1) -> Array:
 
     Example:
       >>> jaxacts.glu(jnp.array([3.0, -1.0, 0.0, 2.0]))
-      Array([ 1.5      , -0.8807971], dtype=float32)
+      Array([ 1.5   , -0.8808], dtype=float32)
     """
     x = checked_float("glu", "x", x)
     if not -x.ndim <= axis < x.ndim:

@@ -143,7 +143,7 @@ def logsumexp(
 
     Example:
       >>> jaxacts.logsumexp(jnp.array([1000.0, 1000.0]))
-      Array(1000.6931, dtype=float32)
+      Array(1000.6932, dtype=float32)
     """
     a = checked_float("logsumexp", "a", a)
     factors = None if b is None else _wide(checked_float("logsumexp", "b", b))
@@ -233,7 +233,7 @@ def standardize(
 
     Example:
       >>> jaxacts.standardize(jnp.array([9999.0, 10000.0, 10001.0]))
-      Array([-1.2247357,  0.       ,  1.2247357], dtype=float32)
+      Array([-1.2247,  0.    ,  1.2247], dtype=float32)
     """
     if algorithm not in ("stable", "fast"):
         raise ValueError(

@@ -34,8 +34,8 @@ def sigmoid(x: ArrayLike) -> Array:
     """Logistic function.
 
     Example:
-      >>> jaxacts.sigmoid(jnp.array([-80.0, 0.0, 2.0]))
-      Array([1.8048513e-35, 5.0000000e-01, 8.8079709e-01], dtype=float32)
+      >>> jaxacts.sigmoid(jnp.array([-5.0, 0.0, 2.0]))
+      Array([0.0067, 0.5   , 0.8808], dtype=float32)
     """
     return logistic(x)
 
@@ -59,7 +59,7 @@ def tanh(x: ArrayLike) -> Array:
 
     Example:
       >>> jaxacts.tanh(jnp.array([-1.0, 0.5]))
-      Array([-0.7615942 ,  0.46211717], dtype=float32)
+      Array([-0.7616,  0.4621], dtype=float32)
     """
     z = num.magnitude(x)
     p = num.logistic_parts(-2.0 * z)

@@ -25,6 +25,11 @@ class Case:
         return functools.partial(self.spec.function, **self.settings)
 
     @property
+    def is_first(self) -> bool:
+        """Whether this is the function's first, usual setting."""
+        return self.settings == dict(self.spec.cases[0])
+
+    @property
     def numbers(self) -> dict[str, float]:
         """The value of every parameter, defaults filled in."""
         defaults = {p.name: p.default for p in self.spec.parameters}

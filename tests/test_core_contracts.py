@@ -207,7 +207,7 @@ def test_values_agree_with_jax_nn_where_jax_nn_is_accurate():
 # --- transformations ------------------------------------------------------------
 
 
-@each_case
+@pytest.mark.parametrize("case", [c for c in CASES if c.is_first], ids=str)
 def test_every_transformation_gives_the_same_values(case):
     f = case.function
     slope = jax.vmap(jax.vmap(jax.grad(f)))
@@ -279,30 +279,49 @@ def test_sharded_over_eight_devices():
 
 def test_strict_modes_debug_nans_and_leak_checks_pass():
     x = jnp.linspace(0.2, 3.0, 8)
+
+    def total(x):
+        return sum(case.function(x).sum() for case in CASES)
+
     with jax.debug_nans(True), jax.checking_leaks():
-        for case in CASES:
-            jax.jit(jax.value_and_grad(lambda x, f=case.function: f(x).sum()))(x)
+        value, slope = jax.jit(jax.value_and_grad(total))(x)
+    assert np.isfinite(value)
+    assert np.isfinite(slope).all()
 
 
 def test_parameter_gradients_survive_scan():
     x = jnp.linspace(-2.0, 2.0, 12).reshape(4, 3)
-    for case in CASES:
-        for name, value in case.numbers.items():
-            if case.spec.keeps_integers:
-                continue
-            rest = {k: v for k, v in case.everything.items() if k != name}
+    moving = {
+        f"{case} {name}": (case, name, jnp.float32(value))
+        for case in CASES
+        for name, value in case.numbers.items()
+        if not case.spec.keeps_integers
+    }
 
-            def total(p, f=case.spec.function, rest=rest, name=name):
-                body = lambda c, row: (c + f(row, **rest, **{name: p}).sum(), None)  # noqa: E731
-                return jax.lax.scan(body, jnp.float32(0), x)[0]
+    def call(case, name, p, x):
+        rest = {k: v for k, v in case.everything.items() if k != name}
+        return case.spec.function(x, **rest, **{name: p}).sum()
 
-            def direct(p, f=case.spec.function, rest=rest, name=name):
-                return f(x, **rest, **{name: p}).sum()
+    @jax.jit
+    def scanned(at):
+        def row_by_row(c, row):
+            parts = [
+                call(case, name, at[key], row)
+                for key, (case, name, _) in moving.items()
+            ]
+            return c + sum(parts), None
 
-            at = jnp.float32(value)
-            got, want = jax.grad(total)(at), jax.grad(direct)(at)
-            assert want != 0
-            np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=str(case))
+        return jax.lax.scan(row_by_row, jnp.float32(0), x)[0]
+
+    @jax.jit
+    def direct(at):
+        return sum(call(c, name, at[key], x) for key, (c, name, _) in moving.items())
+
+    at = {key: value for key, (_, _, value) in moving.items()}
+    got, want = jax.grad(scanned)(at), jax.grad(direct)(at)
+    for key in moving:
+        assert want[key] != 0
+        np.testing.assert_allclose(got[key], want[key], rtol=1e-5, err_msg=key)
 
 
 def test_lowers_for_every_platform():
@@ -380,7 +399,8 @@ def test_docstring_is_whole_and_its_example_runs(name):
         text, {"jaxacts": jaxacts, "jnp": jnp}, name, None, None
     )
     assert examples.examples
-    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(
-        examples
-    )
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    # The last digits printed depend on whether the machine fuses multiply-add.
+    with np.printoptions(precision=4):
+        result = runner.run(examples)
     assert result.failed == 0
