@@ -18,9 +18,9 @@ class Progress(Protocol):
         self, *, step: int, epoch: int, loss: float, accuracy: float, speed: float
     ) -> None: ...
 
-    def epoch(self, line: str) -> None: ...
+    def line(self, text: str) -> None: ...
 
-    def message(self, line: str) -> None: ...
+    def warning(self, text: str) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -39,7 +39,7 @@ def epoch_line(record: dict[str, Any], epochs: int, timing: dict[str, float]) ->
 
 
 class PlainProgress:
-    """One line an epoch on stdout; none with ``quiet``."""
+    """Lines on stdout, or with ``quiet`` none; warnings on stderr."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -50,12 +50,12 @@ class PlainProgress:
     def update(self, **numbers: float) -> None:
         pass
 
-    def epoch(self, line: str) -> None:
+    def line(self, text: str) -> None:
         if not self.quiet:
-            print(line, flush=True)
+            print(text, flush=True)
 
-    def message(self, line: str) -> None:
-        print(line, flush=True)
+    def warning(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         pass
@@ -102,12 +102,12 @@ class RichProgress:
             numbers=f"loss {loss:.4f}  accuracy {accuracy:.1%}  {speed:.0f} images/s",
         )
 
-    def epoch(self, line: str) -> None:
-        self.message(line)
-
-    def message(self, line: str) -> None:
+    def line(self, text: str) -> None:
         # No markup and no highlighting: a path may hold brackets.
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        self.line(text)
 
     def stop(self) -> None:
         self._bar.stop()

@@ -58,9 +58,11 @@ def execute(
     if not run.resumed:
         open_folder(run)
     with Checkpoints(run.folder / "checkpoints") as checkpoints:
-        return _Session(run, progress, checkpoints, started, checkpoint_every).run_all(
-            stop
-        )
+        session = _Session(run, progress, checkpoints, started, checkpoint_every)
+        try:
+            return session.run_all(stop)
+        finally:
+            progress.stop()
 
 
 class _Session:
@@ -83,20 +85,8 @@ class _Session:
         self.timing: list[dict[str, float]] = []
         self.seconds_before = 0.0
         self.step = 0
-        record = self._read_record()
-        compiling = time.monotonic()
-        self.trainer = Trainer(run)
-        self.compile_seconds = time.monotonic() - compiling
-        if record is not None:
-            self.step = record["step"]
-            self.trainer.restore(
-                checkpoints.restore(self.step, like=self.trainer.saved())
-            )
 
-    def _read_record(self) -> dict[str, Any] | None:
-        step = self.checkpoints.latest_step()
-        if step is None:
-            return None
+    def _read_record(self, step: int) -> None:
         record = self.checkpoints.record(step)
         wanted = dataclasses.asdict(self.run.configuration)
         if clause := difference(record.get("configuration", {}), wanted):
@@ -109,21 +99,32 @@ class _Session:
         self.seconds_before = record["seconds"]
         changed = difference(record["versions"], versions())
         if changed:
-            self.progress.message(
+            self.progress.warning(
                 f"note: the checkpoint is of other versions ({changed}): the same "
                 "bits are not promised"
             )
-        return {**record, "step": step}
+        self.step = step
 
     def run_all(self, stop: Callable[[], bool]) -> dict[str, Any] | Stopped:
-        run, progress = self.run, self.progress
-        progress.start(run.total_steps, self.step)
-        try:
-            for epoch in range(len(self.history), run.configuration.epochs):
-                if not self._train_epoch(epoch, stop):
-                    return Stopped(self.step, epoch + 1)
-        finally:
-            progress.stop()
+        """All that is left to do."""
+        run = self.run
+        latest = self.checkpoints.latest_step()
+        if latest is not None:
+            self._read_record(latest)
+        self.progress.start(run.total_steps, self.step)
+        compiling = time.monotonic()
+        self.trainer = Trainer(run)
+        self.compile_seconds = time.monotonic() - compiling
+        if latest is not None:
+            saved = self.checkpoints.restore(latest, like=self.trainer.saved())
+            self.trainer.restore(saved)
+        self.progress.line(
+            f"compiled in {self.compile_seconds:.0f} s; step {self.step} of "
+            f"{run.total_steps}, {run.steps_per_epoch} an epoch"
+        )
+        for epoch in range(len(self.history), run.configuration.epochs):
+            if not self._train_epoch(epoch, stop):
+                return Stopped(self.step, epoch + 1)
         return self._finish()
 
     def _train_epoch(self, epoch: int, stop: Callable[[], bool]) -> bool:
@@ -179,7 +180,7 @@ class _Session:
             {"seconds": time.monotonic() - begun, "images_per_second": speed}
         )
         self._save()
-        self.progress.epoch(
+        self.progress.line(
             epoch_line(self.history[-1], run.configuration.epochs, self.timing[-1])
         )
         return True

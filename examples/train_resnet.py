@@ -190,8 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             run = prepare(given, folder=folder, data_dir=data_dir, resume=resume)
             progress = make_progress(quiet=quiet)
-            if not quiet:
-                progress.message(run.configuration.title())
+            progress.line(run.configuration.title())
             with StopSignal() as stop:
                 outcome = completed(run) or execute(
                     run,

@@ -169,7 +169,7 @@ def test_a_damaged_configuration(tmp_path, capsys, content):
 def test_a_folder_that_another_run_took_in_the_meantime(tmp_path):
     late = prepare({"devices": 1}, folder=tmp_path / "run")
     folder = begun(tmp_path / "run", seed=7)
-    with pytest.raises(UserError, match="cannot make the folder .*run: "):
+    with pytest.raises(UserError, match=r"cannot make the folder .*run: "):
         open_folder(late)
     assert (
         json.loads((folder / "config.json").read_text())["configuration"]["seed"] == 7

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import struct
 import sys
@@ -89,10 +90,11 @@ def test_the_results_say_what_was_done_and_how_sure_they_are(run):
 
     lines = out.splitlines()
     assert lines[0].startswith("resnet20, relu, digits: 2 epochs of batch 256")
-    assert lines[1].startswith("epoch 1/2  train loss ")
-    assert lines[2].startswith("epoch 2/2  train loss ")
-    assert lines[3].startswith(f"final test accuracy {accuracy:.2%} ± ")
-    assert len(lines) == 4
+    assert re.fullmatch(r"compiled in \d+ s; step 0 of 10, 5 an epoch", lines[1])
+    assert lines[2].startswith("epoch 1/2  train loss ")
+    assert lines[3].startswith("epoch 2/2  train loss ")
+    assert lines[4].startswith(f"final test accuracy {accuracy:.2%} ± ")
+    assert len(lines) == 5
 
 
 def test_the_folder_of_a_run_holds_no_leftovers_and_a_picture(run):
@@ -185,7 +187,7 @@ def test_the_bar_shows_loss_accuracy_speed_and_time_left():
     progress = RichProgress(console)
     progress.start(total_steps=100, step=20)
     progress.update(step=50, epoch=3, loss=0.1234, accuracy=0.875, speed=987.6)
-    progress.epoch("epoch 3/5  [no markup]")
+    progress.line("epoch 3/5  [no markup]")
     progress.stop()
     text = shown.getvalue()
     for part in ("epoch 3", "50%", "loss 0.1234", "accuracy 87.5%", "988 images/s"):

@@ -1,0 +1,61 @@
+"""What the README shows works, and its commands are the ones that CI runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jaxacts
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
+
+
+def test_the_ten_lines_run():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert out.rstrip().endswith("(2, 10)")
+
+
+def test_two_commands_install_everything_and_need_nothing_before():
+    train, test = COMMANDS[:2]
+    for command in (train, test):
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
+        assert "-c constraints.txt" in command
+    assert train.endswith(".venv/bin/python examples/train_resnet.py")
+    assert ".venv/bin/python -m pytest" in test
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    # .ci/run reads the line with this expression; it must find exactly one.
+    assert "-m pytest" in (ROOT / ".ci" / "run").read_text()
+    assert len([c for c in COMMANDS if "-m pytest" in c]) == 1
+
+
+def test_further_training_commands_parse():
+    for command in COMMANDS[2:]:
+        words = command.split()
+        assert words[0] == ".venv/bin/python"
+        options = [w for w in words[2:] if w.startswith("--")]
+        out = subprocess.run(
+            [sys.executable, str(ROOT / words[1]), "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert all(option in out for option in options)
+
+
+def test_the_table_of_functions_is_up_to_date():
+    script = [sys.executable, str(ROOT / "docs" / "readme.py"), "--check"]
+    assert subprocess.run(script, check=False).returncode == 0
+    for name in jaxacts.names():
+        assert f"`{name}`" in README
+
+
+def test_every_file_that_the_readme_points_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
