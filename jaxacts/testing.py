@@ -63,6 +63,7 @@ def assert_activation(
         max_ulp=max_ulp,
         checks=checks,
         points=points,
+        chunks=6,
     )
     if not report.passed:
         raise AssertionError(f"\n{report.table()}")
