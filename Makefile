@@ -1,10 +1,14 @@
 # Slow things that are run by hand. What every change must pass is .ci/run.
 PYTHON ?= .venv/bin/python
 
-.PHONY: ci coefficients readme import-time speed
+.PHONY: ci meta coefficients readme import-time
 
 ci:
 	CI=true bash .ci/run
+
+# Planted defects that the verifier must catch.
+meta:
+	$(PYTHON) -m pytest -q -n 2 -o addopts= tests/meta
 
 # Rewrites jaxacts/_coefficients.py (about four minutes).
 coefficients:
@@ -18,7 +22,3 @@ readme:
 # What importing jaxacts adds to importing jax.
 import-time:
 	$(PYTHON) benchmarks/import_time.py
-
-# Value and gradient against jax.nn.
-speed:
-	$(PYTHON) benchmarks/speed.py

@@ -67,6 +67,7 @@ def swish_value(x: Array, a: Array, a_low: Array) -> Array:
     factor = jnp.where(below, num.clamp(x, -_FAR, _FAR), x)
     w = factor * p.q
     y = w + num.clamp(w, -_FAR, _FAR) * (t + p.delta * (1.0 + t))
+    y = jnp.where(w == 0, w, y)  # a correction of 0 must not change its sign
     return num.scale(y, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0))
 
 
