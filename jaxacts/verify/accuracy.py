@@ -426,10 +426,11 @@ def findings(measured: Measurement) -> list[Finding]:
             continue
         # A double holds the truth to far less than this slack.
         passed = bound is None or extreme.error <= bound * (1 + 1e-9)
+        among = " among subnormal numbers" if kind else ""
         message = (
             f"f{_PRIMES[measured.order]}({extreme.input}) = {extreme.got:.9g}, "
             f"expected {extreme.expected:.9g}: {extreme.error:.4g} {unit}, "
-            f"the largest of {coverage}{kind} inputs ({extreme.path})"
+            f"the largest{among} of {coverage} inputs ({extreme.path})"
         )
         found.append(
             _finding(
