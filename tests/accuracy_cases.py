@@ -1,0 +1,83 @@
+"""Every registered function in every setting and dtype, as the tests measure it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxacts
+from jaxacts.verify import accuracy
+from jaxacts.verify.accuracy import Measurement
+from jaxacts.verify.target import Target, cases
+
+GOLDEN = Path(__file__).parent / "golden" / "accuracy.json"
+DTYPES = ("bfloat16", "float16", "float32", "float64")
+SMALL = ("float8_e4m3fn", "float8_e5m2")
+ORDERS = (0, 1, 2)
+# All inputs of the small types; of the large ones a grid, and the worst inputs of
+# a longer search with their neighbours.
+POINTS = 3_000
+
+
+@functools.cache
+def targets() -> Mapping[str, Target]:
+    """Name with settings to what is verified, for all elementwise functions."""
+    records = [jaxacts.spec(name) for name in jaxacts.names()]
+    found = [t for r in records if r.reference is not None for t in cases(r)]
+    return {target.name: target for target in found}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One measured figure, as it is kept."""
+
+    ulp: float
+    input: str | None
+
+    @staticmethod
+    def of(measured: Measurement) -> Figure:
+        worst = measured.ulp
+        return Figure(worst.error, worst.input) if worst else Figure(0.0, None)
+
+
+def surroundings() -> dict[str, Any]:
+    """What the last bits of a figure depend on."""
+    return {
+        "jax": jax.__version__,
+        "platform": jax.default_backend(),
+        "contracts": _contracts(),
+    }
+
+
+def _contracts() -> bool:
+    """Whether a*b + c is rounded once."""
+    a = np.float32(1 + 2**-12)
+    rest = jax.jit(lambda a, b, c: a * b + c)(a, a, -(a * a))
+    return bool(jnp.any(rest != 0))
+
+
+def read_golden() -> dict[str, Any]:
+    return json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {"figures": {}}
+
+
+def golden_figures(document: Mapping[str, Any], name: str, dtype: str) -> list[Figure]:
+    rows = document["figures"].get(name, {}).get(dtype, [])
+    return [Figure(ulp, place) for ulp, place in rows]
+
+
+def worst_inputs(figures: list[Figure]) -> tuple[float, ...]:
+    return tuple(float.fromhex(f.input) for f in figures if f.input is not None)
+
+
+def measure(name: str, dtype: str, extra: tuple[float, ...]) -> list[Measurement]:
+    """As the tests measure: the stored worst inputs are among those tried."""
+    orders = (0,) if dtype in SMALL else ORDERS
+    return accuracy.measure(targets()[name], dtype, orders, points=POINTS, extra=extra)
