@@ -12,7 +12,7 @@ CORE = ROOT / "jaxacts"
 FLOORS = [
     {"_spec", "_coefficients"},
     {"_registry", "_documentation", "_numerics"},
-    {"_elementwise", "_logistic"},
+    {"_elementwise", "_gaussian", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"},
     {"normalizers", "gated"},
     {"initializers", "taylor"},
