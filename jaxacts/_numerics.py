@@ -26,6 +26,7 @@ __all__ = [
     "Distance",
     "Logistic",
     "clamp",
+    "complement_parts",
     "constant",
     "distance",
     "exp",
@@ -299,12 +300,12 @@ def _reciprocal_jvp(primals, tangents):
 
 
 def _reciprocal_of_sum(c: float, t: Array, s1: Array, s2: Array) -> tuple[Array, Array]:
-    """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for s1 s2 <= 1."""
+    """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for |s1 s2| <= 1."""
     s = s1 * s2
     st = s * t  # exact
     # c + s is exact as long as s >= 2^-20; below, the exponential is short
     # against c. A sum of two variables, so that its error is not folded away.
-    large = s > 1e-6
+    large = jnp.abs(s) > 1e-6
     base = jnp.where(large, c + s, c)
     rest = jnp.where(large, st, s + st)
     d = base + rest
@@ -317,6 +318,12 @@ def logistic_parts(a: Array, a_low: Array | None = None) -> Logistic:
     """The parts of every function of e^a / (1 + e^a), for a <= 0."""
     t, s1, s2 = exp_parts(a, jnp.zeros_like(a) if a_low is None else a_low)
     return Logistic(t, s1, s2, *_reciprocal_of_sum(1.0, t, s1, s2))
+
+
+def complement_parts(a: Array, c: float = 1.0) -> Logistic:
+    """e^a as in `Logistic`, and 1/(c - e^a) = q (1 + delta), for a <= -1/2."""
+    t, s1, s2 = exp_parts(a, jnp.zeros_like(a))
+    return Logistic(t, s1, s2, *_reciprocal_of_sum(c, t, -s1, s2))
 
 
 def near_zero(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -388,7 +389,10 @@ def _squareplus_slope(x: Array, b: Array) -> Array:
 
 def _squareplus_curvature(x: Array, b: Array) -> Array:
     _, square, root, error, _ = _hypotenuse(x, b)
-    far = jnp.abs(((0.5 * b / x) / x) / x)
+    # Cut for the sake of reverse mode, which multiplies the zero that flows into
+    # the branch not taken by its slope.
+    away = num.clamp(jnp.abs(x), _SQUAREPLUS_FAR)
+    far = ((0.5 * b / away) / away) / away
     close = (0.5 * b) / (square * root)
     return jnp.where(jnp.abs(x) > _SQUAREPLUS_FAR, far, close - close * error)
 
@@ -432,25 +436,77 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
 # --- log(1 - e^-x) --------------------------------------------------------------
 
 
+@jax.custom_jvp
+def _nan_below_zero(x: Array) -> Array:
+    """NaN for x < 0 and for NaN, else 0; so are its derivatives.
+
+    Not x * nan: reverse mode would multiply the zero that flows into the branch
+    not taken by nan.
+    """
+    return jnp.where(x >= 0, 0.0, jnp.nan).astype(x.dtype)
+
+
+@_nan_below_zero.defjvp
+def _nan_below_zero_jvp(primals, tangents):
+    y = _nan_below_zero(*primals)
+    return y, y * tangents[0]
+
+
+# The Bernoulli numbers B2, B4, ... by index. log(1 - e^-x) is log(x) - x/2 plus a
+# series of these, as are its derivatives; the rest is below 1e-18 for x < 1.
+_BERNOULLI = dict(
+    zip(
+        range(2, 24, 2),
+        (
+            *(1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6),
+            *(-3617 / 510, 43867 / 798, -174611 / 330, 854513 / 138),
+        ),
+        strict=True,
+    )
+)
+_LOG_SINH, _INVERSE_EXPM1, _INVERSE_SINH = (
+    tuple(b * factor(k) / math.factorial(k) for k, b in _BERNOULLI.items())
+    for factor in (lambda k: 1 / k, lambda k: 1, lambda k: 1 - k)
+)
+_LOG1MEXP_SEAM = 0.7
+
+
+def _log1mexp_series(x: Array, coefficients: tuple[float, ...]) -> tuple[Array, Array]:
+    """(z, z² (c0 + c1 z² + ...)), z being x cut to the range of the series."""
+    z = num.clamp(x, 0.0, 1.0)
+    square = z * z
+    count = 5 if x.dtype == jnp.float32 else len(coefficients)
+    return z, square * num.horner(square, coefficients[:count])
+
+
+def _log1mexp_parts(x: Array) -> num.Logistic:
+    """e^-x and 1/(1 - e^-x), for x >= 1/2."""
+    return num.complement_parts(-num.clamp(x, 0.5))
+
+
+def _log1mexp_joined(x: Array, near: Array, far: Array) -> Array:
+    joined = jnp.where(x < _LOG1MEXP_SEAM, near, far)
+    return jnp.where(x >= 0, joined, _nan_below_zero(x))
+
+
 def _log1mexp_slope(x: Array) -> Array:
     """e/(1 - e), e = e^-x."""
-    t, s1, s2 = num.exp_parts(-_positive(x), jnp.zeros_like(x))
-    s = s1 * s2
-    y = 1.0 / ((1.0 - s) - s * t)
-    return jnp.where(x >= 0, num.scale(y + y * t, s1, s2), x * jnp.nan)
+    z, series = _log1mexp_series(x, _INVERSE_EXPM1)
+    near = ((1.0 - 0.5 * z) + series) / z
+    p = _log1mexp_parts(x)
+    far = num.scale(p.q + p.q * (p.t + p.delta * (1.0 + p.t)), p.s1, p.s2)
+    return _log1mexp_joined(x, near, far)
 
 
 def _log1mexp_curvature(x: Array) -> Array:
     """-e/(1 - e)²."""
-    t, s1, s2 = num.exp_parts(-_positive(x), jnp.zeros_like(x))
-    s = s1 * s2
-    y = 1.0 / ((1.0 - s) - s * t)
-    y = y * y
-    return jnp.where(x >= 0, -num.scale(y + y * t, s1, s2), x * jnp.nan)
-
-
-def _positive(x: Array) -> Array:
-    return num.clamp(x, 0.0)
+    z, series = _log1mexp_series(x, _INVERSE_SINH)
+    inverse = 1.0 / z
+    near = ((-1.0 - series) * inverse) * inverse
+    p = _log1mexp_parts(x)
+    w = p.q * p.q
+    far = -num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+    return _log1mexp_joined(x, near, far)
 
 
 @activation(
@@ -474,16 +530,12 @@ def log1mexp(x: ArrayLike) -> Array:
       >>> jaxacts.log1mexp(jnp.array([0.0, 0.5, 5.0]))
       Array([   -inf, -0.9328, -0.0068], dtype=float32)
     """
-    z = _positive(x)
-    t, s1, s2 = num.exp_parts(-z, jnp.zeros_like(z))
-    s = s1 * s2
-    e = num.scale(1.0 + t, s1, s2)
-    near = jnp.log((1.0 - s) - s * t)
-    # e <= 1/2: log(1 - e) = -2 atanh(e/(2 - e)).
-    part = num.clamp(e, None, 0.5)
-    q = num.reciprocal(2.0 - part)
-    v = part * q
-    v = (v * v) * num.fit("LOG1P", v * v)
+    z, series = _log1mexp_series(x, _LOG_SINH)
+    near = jnp.log(z) + (series - 0.5 * z)
+    # -2 atanh(e/(2 - e)) = -2 z (1 + v).
+    t, s1, s2, q, delta = num.complement_parts(-num.clamp(x, 0.5), 2.0)
+    z = num.scale(1.0 + t, s1, s2) * q
+    v = (z * z) * num.fit("LOG1P", z * z)
     y = -2.0 * q
-    far = num.scale(y + y * (t + (1.0 + t) * v), s1, s2)
-    return jnp.where(x >= 0, jnp.where(e > 0.5, near, far), x * jnp.nan)
+    far = num.scale(y + y * (t + (1.0 + t) * (delta + v)), s1, s2)
+    return _log1mexp_joined(x, near, far)

@@ -79,8 +79,7 @@ def relative_error(
     """max |weight (p - f)|; weight makes it the final error."""
     exact = [mp.mpf(c) for c in coefficients[::-1]]
     return max(
-        abs(w * (mp.polyval(exact, x) - y))
-        for x, y, w in samples(f, weight, low, high)
+        abs(w * (mp.polyval(exact, x) - y)) for x, y, w in samples(f, weight, low, high)
     )
 
 
