@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from accuracy_cases import (
     DTYPES,
     GOLDEN,
+    ORDERS,
     SMALL,
     Figure,
     golden_figures,
@@ -46,6 +47,7 @@ def search(name: str, dtype: str, known: list[Figure]) -> list[Figure]:
     report = jaxacts.verify.verify(
         target.function,
         dtypes=[dtype],
+        orders=ORDERS[dtype],
         params=target.keywords,
         checks=["accuracy"],
         points=POINTS,
