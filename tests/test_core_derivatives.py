@@ -70,6 +70,10 @@ def test_derivatives_are_finite_on_every_finite_bfloat16(case):
         x = x[x >= 0.125]  # it has a pole at 0 and no value below
     for order, y in enumerate(jax.jit(ladder(case.function, 3))(x)[1:], 1):
         bad = np.asarray(x, np.float32)[~np.isfinite(np.asarray(y, np.float32))]
+        if bad.size:
+            # The slope of a square overflows where it should.
+            size = np.abs(truth(case, np.float64(bad))[order])
+            bad = bad[~(size > float(jnp.finfo(jnp.bfloat16).max))]
         assert bad.size == 0, f"{case}: derivative {order} not finite at {bad[:5]}"
 
 
