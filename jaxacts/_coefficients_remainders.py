@@ -67,7 +67,7 @@ TANH_SQUARE = {
     ),
 }
 
-# tanh(z) sech(z)² = z p(z²), |z| <= 1/2; relative error float32 6.2e-10, float64 3.0e-17
+# tanh(z) sech(z)² = z p(z²), z <= 1/2; relative error float32 6.2e-10, float64 3.0e-17
 TANH_CURVATURE = {
     "float32": (
         0.9999999994957763,

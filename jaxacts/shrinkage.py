@@ -217,7 +217,7 @@ def _softcap_curvature(x: Array, cap: Array) -> Array:
 
 def _softcap_cap_slope(x: Array, cap: Array) -> Array:
     """tanh(v) - v sech²(v), as an odd power series in v near 0."""
-    v, v_low = _over_cap(x, cap)
+    v, _ = _over_cap(x, cap)
     z = num.magnitude(v)
     near = num.clamp(z, None, 1.0)
     w = near * near

@@ -58,7 +58,7 @@ FITS = {
     ),
     "TANH_SQUARE": (tanh_square, "0", "1.01", "tanh(z)² = z² p(z²), |z| <= 1"),
     "TANH_CURVATURE": (
-        tanh_curvature, "0", "0.26", "tanh(z) sech(z)² = z p(z²), |z| <= 1/2",
+        tanh_curvature, "0", "0.26", "tanh(z) sech(z)² = z p(z²), z <= 1/2",
     ),
     "EXP_REMAINDER": (
         exponential_remainder, "-1.501", "0.001", "e^x - 1 - x = x² p(x), x >= -1.5",
