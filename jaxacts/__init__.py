@@ -27,6 +27,7 @@ from jaxacts.rectifiers import *  # noqa: F403
 from jaxacts.shrinkage import *  # noqa: F403
 from jaxacts.sigmoids import *  # noqa: F403
 from jaxacts.smooth_rectifiers import *  # noqa: F403
+from jaxacts.sparse import *  # noqa: F403
 
 __version__ = "0.1.0"
 __all__ = [

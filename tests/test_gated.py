@@ -20,8 +20,8 @@ def plain(name, first, second):
     if name == "swiglu":
         return first * sigmoid(first) * second
     if name == "geglu":
-        inner = np.sqrt(2 / np.pi) * (first + 0.044715 * first**3)
-        return 0.5 * first * (1 + jnp.tanh(inner)) * second
+        inner = np.sqrt(8 / np.pi) * (first + 0.044715 * first**3)
+        return first * sigmoid(inner) * second
     if name == "reglu":
         return jnp.where(first > 0, first, 0.0) * second
     if name == "bilinear":
