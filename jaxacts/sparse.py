@@ -244,7 +244,7 @@ def entmax15(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> A
 
     Example:
       >>> jaxacts.entmax15(jnp.array([1.0, 0.5, -2.0]))
-      Array([0.6740, 0.3260, 0.    ], dtype=float32)
+      Array([0.674, 0.326, 0.   ], dtype=float32)
     """
     return _sparse("entmax15", _entmax, x, axis, where)
 
