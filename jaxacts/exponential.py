@@ -298,9 +298,9 @@ def _expm1_and_rest(x: Array) -> tuple[Array, Array, Array, Array]:
     y_low = num.sum_low(base, rest, y)
     z = y - x
     z_low = num.sum_low(y, -x, z) + y_low
-    near = num.clamp(x, -1.5)
+    near = num.clamp(x, -0.5)
     series = (near * near) * num.horner(near, EXP_REMAINDER[str(x.dtype)])
-    close = x > -1.5
+    close = x > -0.5
     return y, y_low, jnp.where(close, series, z), jnp.where(close, 0.0, z_low)
 
 

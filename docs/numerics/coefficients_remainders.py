@@ -61,7 +61,7 @@ FITS = {
         tanh_curvature, "0", "0.26", "tanh(z) sech(z)² = z p(z²), z <= 1/2",
     ),
     "EXP_REMAINDER": (
-        exponential_remainder, "-1.501", "0.001", "e^x - 1 - x = x² p(x), x >= -1.5",
+        exponential_remainder, "-0.501", "0.001", "e^x - 1 - x = x² p(x), x >= -1/2",
     ),
 }  # fmt: skip
 
