@@ -94,7 +94,9 @@ def test_low_precision_agrees_with_float64_at_the_same_inputs(case, dtype):
         place = np.exp2(np.floor(np.log2(np.maximum(np.abs(want), 1e-4))))
         error = np.abs(y - want) / (place * float(jnp.finfo(dtype).eps))
         worst = int(np.argmax(error))
-        assert error[worst] <= PLACES[dtype], (
+        # A record may promise less, where a zero moves with the parameters.
+        promised = case.spec.max_ulp.get(dtype, (0.0, 0.0, 0.0))[order]
+        assert error[worst] <= max(PLACES[dtype], promised), (
             f"{case} order {order} {dtype}: at {exact[worst]!r} got {y[worst]!r}, "
             f"expected {want[worst]!r}, {error[worst]:.2f} ULP"
         )
