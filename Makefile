@@ -13,7 +13,8 @@ meta:
 # Rewrites jaxacts/_coefficients.py (about four minutes).
 coefficients:
 	$(PYTHON) docs/numerics/coefficients.py
-	$(PYTHON) -m ruff format jaxacts/_coefficients.py
+	$(PYTHON) docs/numerics/coefficients_remainders.py
+	$(PYTHON) -m ruff format jaxacts/_coefficients.py jaxacts/_coefficients_remainders.py
 
 # Rewrites the generated parts of README.md.
 readme:

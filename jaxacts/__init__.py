@@ -22,10 +22,14 @@ from jaxacts.exponential import *  # noqa: F403
 from jaxacts.gated import *  # noqa: F403
 from jaxacts.gaussian import *  # noqa: F403
 from jaxacts.hard import *  # noqa: F403
+from jaxacts.inverse_root import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
+from jaxacts.quadratic import *  # noqa: F403
 from jaxacts.rectifiers import *  # noqa: F403
+from jaxacts.shrinkage import *  # noqa: F403
 from jaxacts.sigmoids import *  # noqa: F403
 from jaxacts.smooth_rectifiers import *  # noqa: F403
+from jaxacts.sparse import *  # noqa: F403
 
 __version__ = "0.1.0"
 __all__ = [

@@ -50,11 +50,20 @@ def logistic_slope(
     return num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
 
 
-def logistic_curvature(a: Array, factor: float = 1.0) -> Array:
-    """σ''(a) = -σ'(a) tanh(a/2), times a factor applied before underflow."""
-    p = _parts(a, None)
+def logistic_curvature(
+    a: Array,
+    factor: Array | float = 1.0,
+    a_low: Array | None = None,
+    factor_delta: Array | float = 0.0,
+) -> Array:
+    """σ''(a) = -σ'(a) tanh(a/2), times a factor applied before underflow.
+
+    The factor is factor (1 + factor_delta).
+    """
+    p = _parts(a, a_low)
     w = (p.q * p.q) * (p.q * (factor * p.one_minus_e))
-    y = num.scale(w + w * (p.t + 3.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+    delta = 3.0 * p.delta + factor_delta
+    y = num.scale(w + w * (p.t + delta * (1.0 + p.t)), p.s1, p.s2)
     return jnp.where(a < 0, y, -y)
 
 

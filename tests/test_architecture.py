@@ -10,11 +10,12 @@ CORE = ROOT / "jaxacts"
 
 # A module imports only from floors below its own; families share a floor.
 FLOORS = [
-    {"_spec", "_coefficients"},
+    {"_spec", "_coefficients", "_coefficients_remainders"},
     {"_registry", "_documentation", "_numerics"},
     {"_elementwise", "_gaussian", "_logistic"},
-    {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"},
-    {"normalizers", "gated"},
+    {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
+    | {"quadratic", "shrinkage", "inverse_root"},
+    {"normalizers", "gated", "sparse"},
     {"initializers", "taylor"},
     {"linen", "verify"},
     {"testing"},
