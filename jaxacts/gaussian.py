@@ -112,8 +112,8 @@ def _argument(x: Array) -> _Argument:
     far = 12.0 if x.dtype == jnp.float32 else 25.0
     x = num.clamp(x, -far, far)
     cube, cube_low = num.product_with_constant(_CK, *num.product(x, x))
-    c, c_low = num.constant(_C, x.dtype)
-    c = jnp.full_like(x, c)
+    c_high, c_low = num.constant(_C, x.dtype)
+    c = jnp.full_like(x, c_high)
     v = cube + c
     v_low = num.sum_low(cube, c, v) + (cube_low + c_low)
     slope = v + 2.0 * cube

@@ -16,7 +16,9 @@ import numpy as np
 import jaxacts
 from jaxacts.verify import accuracy
 from jaxacts.verify.accuracy import Measurement
+from jaxacts.verify.candidate import Candidate
 from jaxacts.verify.target import Target, cases
+from jaxacts.verify.ulp import format_of
 
 GOLDEN = Path(__file__).parent / "golden" / "accuracy.json"
 DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -24,6 +26,9 @@ SMALL = ("float8_e4m3fn", "float8_e5m2")
 # The third is held to a thousandth, at a grid of float32 alone.
 ORDERS = dict.fromkeys(DTYPES, (0, 1, 2)) | {"float32": (0, 1, 2, 3)}
 ORDERS |= dict.fromkeys(SMALL, (0,))
+# The 16-bit types run the code of float32 and round once: what differs from one
+# path of execution to another is measured there.
+PATHS = {"float32": accuracy.PATHS}
 # All inputs of the small types; of the large ones a grid, and the worst inputs of
 # a longer search with their neighbours.
 POINTS = 3_000
@@ -81,6 +86,19 @@ def worst_inputs(figures: list[Figure]) -> tuple[float, ...]:
 
 def measure(name: str, dtype: str, extra: tuple[float, ...]) -> list[Measurement]:
     """As the tests measure: the stored worst inputs are among those tried."""
-    return accuracy.measure(
-        targets()[name], dtype, ORDERS[dtype], points=POINTS, extra=extra
+    target, options = targets()[name], {"points": POINTS, "extra": extra}
+    candidate = Candidate.of(target, format_of(dtype))
+    below = tuple(order for order in ORDERS[dtype] if order < 3)
+    found = accuracy.measure(
+        target,
+        dtype,
+        below,
+        candidate=candidate,
+        paths=PATHS.get(dtype, ("jit",)),
+        **options,
     )
+    if 3 in ORDERS[dtype]:
+        found += accuracy.measure(
+            target, dtype, (3,), candidate=candidate, paths=("jit",), **options
+        )
+    return found
