@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,6 +44,8 @@ def theirs() -> Mapping[str, Any]:
 
 def cell(error: float) -> str:
     """Three digits; powers of ten where the digits before the point are many."""
+    if math.isinf(error):
+        return "∞"
     if error >= 1000:
         mantissa, exponent = f"{error:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
@@ -79,6 +82,16 @@ def versions(environment: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {value}" for key, value in environment.items())
 
 
+def provenance() -> str:
+    """Commands, versions and dates of the figures."""
+    sources = [("jaxacts", kept(GOLDEN)), (RIVAL, kept(RIVALS))]
+    return "; ".join(
+        f"{name}: `{document['command']}`, {versions(document['environment'])}"
+        for name, document in sources
+        if document
+    )
+
+
 def page() -> str:
     families: dict[str, list[str]] = {}
     for name in ours():
@@ -96,15 +109,9 @@ def page() -> str:
         "0 was returned where the truth is a normal number; *NaN* means that the",
         "result was NaN at some finite input. Written by `docs/accuracy.py`.",
         "",
-        f"Ours: `{kept(GOLDEN)['command']}`; {versions(kept(GOLDEN)['environment'])}.",
+        provenance(),
         "",
     ]
-    if RIVALS.exists():
-        lines += [
-            f"{RIVAL}: `{kept(RIVALS)['command']}`; "
-            f"{versions(kept(RIVALS)['environment'])}.",
-            "",
-        ]
     for family in sorted(families):
         lines += [f"## {family.capitalize()}", ""]
         for pair in (DTYPES[:2], DTYPES[2:]):
@@ -160,12 +167,12 @@ def measure() -> None:
                 ]
                 figures.setdefault(target.name, {})[dtype] = rows
                 print(f"{target.name} {dtype}: {triple(rows)}", flush=True)
-    document = {
-        "command": "python docs/accuracy.py --measure",
-        "environment": report.environment(),
-        "figures": {RIVAL: figures},
-    }
-    report.write_atomically(RIVALS, json.dumps(document) + "\n")
+        document = {
+            "command": "python docs/accuracy.py --measure",
+            "environment": report.environment(),
+            "figures": {RIVAL: figures},
+        }
+        report.write_atomically(RIVALS, json.dumps(document, indent=1) + "\n")
 
 
 def main() -> int:

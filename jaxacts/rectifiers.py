@@ -215,6 +215,7 @@ def _leaky_limits(negative_slope: float = 0.01) -> Limits:
     curvature=lambda x, negative_slope: zero(x + negative_slope),
     slope_from_output=_leaky_slope_from_output,
     output_decides=lambda negative_slope: negative_slope >= 0,
+    signed_zero=False,
     kinks=lambda **_: (Kink(at=0.0, slope=1.0, curvature=0.0),),
     limits=_leaky_limits,
     monotonic=True,
@@ -250,6 +251,7 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
     cases=({"negative_slope": 0.25}, {"negative_slope": -0.5}),
     slope=_leaky_slope,
     curvature=lambda x, negative_slope: zero(x + negative_slope),
+    signed_zero=False,
     kinks=lambda **_: (Kink(at=0.0, slope=1.0, curvature=0.0),),
     limits=_leaky_limits,
     paper="arXiv:1502.01852",
@@ -292,6 +294,7 @@ def _leaky_relu6_reference(m, x, negative_slope):
         y >= 6, 0.0, _leaky_slope_from_output(y, negative_slope)
     ),
     output_decides=lambda negative_slope: negative_slope >= 0,
+    signed_zero=False,
     kinks=lambda **_: (
         Kink(at=0.0, slope=1.0, curvature=0.0),
         Kink(at=6.0, slope=0.0, curvature=0.0),
