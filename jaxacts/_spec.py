@@ -105,7 +105,7 @@ class Spec:
     keeps_integers: bool = False
     paper: str | None = None
     aliases: tuple[str, ...] = ()
-    max_ulp: Mapping[str, tuple[float, float, float]] = dataclasses.field(
+    max_ulp: Mapping[str, tuple[float, ...]] = dataclasses.field(
         default_factory=lambda: _EMPTY
     )
 

@@ -251,7 +251,6 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
     cases=({"negative_slope": 0.25}, {"negative_slope": -0.5}),
     slope=_leaky_slope,
     curvature=lambda x, negative_slope: zero(x + negative_slope),
-    signed_zero=False,
     kinks=lambda **_: (Kink(at=0.0, slope=1.0, curvature=0.0),),
     limits=_leaky_limits,
     paper="arXiv:1502.01852",
@@ -266,7 +265,8 @@ def prelu(x: ArrayLike, negative_slope: ArrayLike) -> Array:
       >>> jaxacts.prelu(jnp.array([-2.0, 3.0]), jnp.array([0.5, 0.25]))
       Array([-1.,  3.], dtype=float32)
     """
-    return jnp.where(x < 0, x * negative_slope, x)
+    # By the sign bit: a subnormal x is not below 0 where subnormals are flushed.
+    return jnp.where(sign_bit(x), x * negative_slope, x)
 
 
 def _leaky_relu6_reference(m, x, negative_slope):
