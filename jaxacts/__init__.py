@@ -21,6 +21,7 @@ from jaxacts.gated import *  # noqa: F403
 from jaxacts.gaussian import *  # noqa: F403
 from jaxacts.hard import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
+from jaxacts.periodic import *  # noqa: F403
 from jaxacts.rectifiers import *  # noqa: F403
 from jaxacts.sigmoids import *  # noqa: F403
 from jaxacts.smooth_rectifiers import *  # noqa: F403

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from types import ModuleType
 from typing import NamedTuple
 
 import jax
@@ -49,9 +50,9 @@ __all__ = [
 Array = jax.Array
 
 
-def fit(name: str, x: Array, dtype: np.dtype | None = None) -> Array:
-    """The committed polynomial ``name`` at x, in the precision of x."""
-    return horner(x, getattr(_coefficients, name)[str(dtype or x.dtype)])
+def fit(name: str, x: Array, table: ModuleType = _coefficients) -> Array:
+    """The committed polynomial ``name`` of a table at x, in the precision of x."""
+    return horner(x, getattr(table, name)[str(x.dtype)])
 
 
 def horner(x: Array, coefficients: tuple[float, ...]) -> Array:
@@ -289,17 +290,22 @@ def logistic_parts(a: Array, a_low: Array | None = None) -> Logistic:
 
 
 def near_zero(
-    x: Array, name: str, bracket: Array, width: float, x_low: Array | float = 0.0
+    x: Array,
+    name: str,
+    bracket: Array,
+    width: float,
+    x_low: Array | float = 0.0,
+    table: ModuleType = _coefficients,
 ) -> Array:
     """``bracket`` of x, from its fitted factor (x - zero) where |x - zero| < width.
 
     Far from its zero the bracket does not cancel, and stays as it is.
     """
-    zero, zero_low = constant(getattr(_coefficients, f"{name}_ZERO"), x.dtype)
+    zero, zero_low = constant(getattr(table, f"{name}_ZERO"), x.dtype)
     d = (x - zero) + x_low
     inside = jnp.abs(d) < width
     d = clamp(d, -width, width)  # keeps the unused branch finite
-    p = fit(name, d)
+    p = fit(name, d, table)
     # (d - zero_low) p would be folded to (x - (zero + zero_low)) p.
     return jnp.where(inside, d * p - zero_low * p, bracket)
 

@@ -10,10 +10,13 @@ CORE = ROOT / "jaxacts"
 
 # A module imports only from floors below its own; families share a floor.
 FLOORS = [
-    {"_spec", "_coefficients"},
+    {"_spec", "_coefficients", "_coefficients_periodic"},
     {"_registry", "_documentation", "_numerics"},
+    {"_pairs"},
+    {"_trigonometric"},
     {"_elementwise", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"},
+    {"periodic"},
     {"normalizers", "gated"},
     {"linen", "verify"},
     {"testing"},
