@@ -20,9 +20,11 @@ from jaxacts.exponential import *  # noqa: F403
 from jaxacts.gated import *  # noqa: F403
 from jaxacts.gaussian import *  # noqa: F403
 from jaxacts.hard import *  # noqa: F403
+from jaxacts.nested import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
 from jaxacts.periodic import *  # noqa: F403
 from jaxacts.rectifiers import *  # noqa: F403
+from jaxacts.self_gated import *  # noqa: F403
 from jaxacts.sigmoids import *  # noqa: F403
 from jaxacts.smooth_rectifiers import *  # noqa: F403
 

@@ -34,6 +34,7 @@ __all__ = [
     "half_square_exp_parts",
     "high_part",
     "horner",
+    "ln2_parts",
     "log1p_exp",
     "logistic_parts",
     "magnitude",
@@ -44,6 +45,7 @@ __all__ = [
     "scale",
     "sign_bit",
     "sum_low",
+    "times_near_zero",
     "zero",
 ]
 
@@ -177,6 +179,11 @@ def _exp_parts_jvp(primals, tangents):
     return (t, s1, s2), (t_dot, jnp.zeros_like(s1), jnp.zeros_like(s2))
 
 
+def ln2_parts(dtype: np.dtype) -> tuple[float, float]:
+    """ln 2 as (high, low), high so short that small multiples are exact."""
+    return _LN2[str(np.dtype(dtype))]
+
+
 def _power_of_two(n: Array, dtype: np.dtype) -> Array:
     """2^n of an int32 n in the normal range."""
     if dtype == jnp.float32:
@@ -308,6 +315,22 @@ def near_zero(
     p = fit(name, d, table)
     # (d - zero_low) p would be folded to (x - (zero + zero_low)) p.
     return jnp.where(inside, d * p - zero_low * p, bracket)
+
+
+def times_near_zero(
+    x: Array, name: str, bracket: Array, width: float, t: Array, table: ModuleType
+) -> Array:
+    """`near_zero` times 1 + t, with less rounding than one after the other."""
+    zero, zero_low = constant(getattr(table, f"{name}_ZERO"), x.dtype)
+    first, *others = getattr(table, name)[str(x.dtype)]
+    first_high, first_low = constant(repr(first), x.dtype)
+    d = x - zero
+    inside = jnp.abs(d) < width
+    d = clamp(d, -width, width)
+    rest = d * horner(d, tuple(others)) + first_low
+    y = jnp.where(inside, d * first_high, bracket)
+    low = jnp.where(inside, d * rest - zero_low * (first_high + rest), 0.0)
+    return y + (low + (y + low) * t)
 
 
 def half_square_exp_parts(z: Array) -> tuple[Array, Array, Array]:

@@ -10,13 +10,19 @@ CORE = ROOT / "jaxacts"
 
 # A module imports only from floors below its own; families share a floor.
 FLOORS = [
-    {"_spec", "_coefficients", "_coefficients_periodic"},
+    {
+        "_spec",
+        "_coefficients",
+        "_coefficients_periodic",
+        "_coefficients_nested",
+        "_coefficients_gated",
+    },
     {"_registry", "_documentation", "_numerics"},
     {"_pairs"},
-    {"_trigonometric"},
+    {"_trigonometric", "_nested"},
     {"_elementwise", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"},
-    {"periodic"},
+    {"periodic", "nested", "self_gated"},
     {"normalizers", "gated"},
     {"linen", "verify"},
     {"testing"},
