@@ -22,6 +22,7 @@ from jaxacts.gaussian import *  # noqa: F403
 from jaxacts.hard import *  # noqa: F403
 from jaxacts.nested import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
+from jaxacts.parametric import *  # noqa: F403
 from jaxacts.periodic import *  # noqa: F403
 from jaxacts.rectifiers import *  # noqa: F403
 from jaxacts.self_gated import *  # noqa: F403

@@ -71,8 +71,8 @@ def swish_value(x: Array, a: Array, a_low: Array) -> Array:
     return num.scale(y, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0))
 
 
-def swish_slope(a: Array, a_low: Array) -> Array:
-    """The derivative of a σ(a) at a."""
+def swish_slope(a: Array, a_low: Array, factor: Array | float = 1.0) -> Array:
+    """The derivative of a σ(a) at a, times a factor applied before underflow."""
     p = _parts(a, a_low)
     e = p.e
     near = num.clamp(a, -_FAR, _FAR)
@@ -84,9 +84,9 @@ def swish_slope(a: Array, a_low: Array) -> Array:
     # e (1 + a + e)/(1 + e)² further below.
     bracket = (1.0 + near) + (e + a_low)
     bracket = num.near_zero(near, "SILU_SLOPE", bracket, 0.35, a_low)
-    w = bracket * (p.q * p.q)
+    w = bracket * (p.q * p.q) * factor
     tail = num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
-    return jnp.where(a < -0.4, tail, middle)
+    return jnp.where(a < -0.4, tail, middle * factor)
 
 
 def swish_curvature(a: Array, a_low: Array, factor: Array | float = 1.0) -> Array:

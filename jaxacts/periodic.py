@@ -136,7 +136,7 @@ def sine(x: ArrayLike, omega: ArrayLike = 1.0) -> Array:
       >>> jaxacts.sine(jnp.array([-1.0, 2.0]))
       Array([-0.8415,  0.9093], dtype=float32)
       >>> jaxacts.sine(1e30)
-      Array(-0.0931, dtype=float32, weak_type=True)
+      Array(-0.7912, dtype=float32, weak_type=True)
     """
     return _turned(x, omega)[0]
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -32,37 +34,53 @@ def _late(y: Array, parts, here: Array) -> Array:
     return jnp.where(here, small, y)
 
 
+def _inverse(d: Array) -> tuple[Array, Array]:
+    """(q, delta) with 1/d = q (1 + delta)."""
+    q = num.reciprocal(d)
+    return q, 1.0 - q * d
+
+
+def _patched(near: Array, zeros: dict[str, float], y: Array, t: Array) -> Array:
+    """y (1 + t), from its factor beside each of its zeros."""
+    *others, last = zeros
+    for name in others:
+        none = jnp.zeros_like(y)
+        y = num.times_near_zero(near, name, y, zeros[name], none, table)
+    return num.times_near_zero(near, last, y, zeros[last], t, table)
+
+
 # --- logish: x log(1 + σ(x)), log(1 + σ) = 2 atanh(u/(2 + 3u)), u = e^x -------------
 
 
 def _log_factor(below: Array, e: Array) -> tuple[Array, Array]:
     """(y, c) with log(1 + σ) = y + y c, divided by u for x < 0."""
     d = jnp.where(below, 2.0 + 3.0 * e, 3.0 + 2.0 * e)
-    q = num.reciprocal(d)
+    q, delta = _inverse(d)
     z = jnp.where(below, e, 1.0) * q
-    return 2.0 * q, (z * z) * num.fit("LOG1P", z * z)
+    return 2.0 * q, (z * z) * num.fit("LOG1P", z * z) + delta
 
 
 def _logish_slope(x: Array) -> Array:
-    near, below, parts, e = _parts(x)
+    near, below, (t, s1, s2), e = _parts(x)
     y, c = _log_factor(below, e)
     gate = y + y * c
     # (1 + u)(1 + 2u), and for x > 0 (1 + e)(2 + e).
     d = jnp.where(below, 1.0 + e * (3.0 + 2.0 * e), 2.0 + e * (3.0 + e))
-    q = num.reciprocal(d)
-    left = num.near_zero(near, "LOGISH_SLOPE", d * gate + near, 0.4, table=table)
-    return jnp.where(below, _late(left * q, parts, below), gate + near * (e * q))
+    q, delta = _inverse(d)
+    more = t + delta * (1.0 + t)
+    left = _patched(near, {"LOGISH_SLOPE": 0.8}, d * gate + near, more)
+    return jnp.where(below, num.scale(left * q, s1, s2), gate + near * (e * q))
 
 
 def _logish_curvature(x: Array) -> Array:
-    near, below, parts, e = _parts(x)
+    near, below, (t, s1, s2), e = _parts(x)
     d = jnp.where(below, 1.0 + e * (3.0 + 2.0 * e), 2.0 + e * (3.0 + e))
     bend = jnp.where(below, 1.0 - 2.0 * (e * e), e * e - 2.0)
-    y = 2.0 * d + near * bend
-    y = num.near_zero(near, "LOGISH_CURVATURE_NEGATIVE", y, 0.6, table=table)
-    y = num.near_zero(near, "LOGISH_CURVATURE_POSITIVE", y, 0.4, table=table)
-    q = num.reciprocal(d)
-    return _late(y * (q * q), parts, jnp.ones_like(below))
+    q, delta = _inverse(d)
+    zeros = {"LOGISH_CURVATURE_NEGATIVE": 0.8, "LOGISH_CURVATURE_POSITIVE": 0.6}
+    more = t + 2.0 * delta * (1.0 + t)
+    y = _patched(near, zeros, 2.0 * d + near * bend, more)
+    return num.scale(y * (q * q), s1, s2)
 
 
 @activation(
@@ -76,6 +94,7 @@ def _logish_curvature(x: Array) -> Array:
         plus_infinity=(_INF, 0.6931471805599453, -0.0),
     ),
     value_range=lambda: (-0.30191, _INF),
+    max_ulp={"float32": (2.6, 3.0, 5.0)},
     paper="Zhu et al., Logish, Neurocomputing, 2021",
 )
 def logish(x: ArrayLike) -> Array:
@@ -83,13 +102,14 @@ def logish(x: ArrayLike) -> Array:
 
     Example:
       >>> jaxacts.logish(jnp.array([-1.0, 2.0]))
-      Array([-0.2381,  1.264 ], dtype=float32)
+      Array([-0.2382,  1.2634], dtype=float32)
     """
     near, below, parts, e = _parts(x)
     y, c = _log_factor(below, e)
     left = near * y
     left = _late(left + left * c, parts, below)
-    return jnp.where(below, left, x * (y + y * c))
+    y = jnp.where(below, left, x * (y + y * c))
+    return jnp.where(jnp.abs(x) < 1e-30, x * math.log(1.5), y)
 
 
 # --- smish: x n/d, n = u(2 + 3u), d = 2 + 6u + 5u², u = e^x --------------------------
@@ -104,25 +124,25 @@ def _smish_parts(below: Array, e: Array) -> tuple[Array, Array, Array]:
 
 
 def _smish_slope(x: Array) -> Array:
-    near, below, parts, e = _parts(x)
+    near, below, (t, s1, s2), e = _parts(x)
     n, d, k = _smish_parts(below, e)
-    q = num.reciprocal(d)
-    left = n * d + 4.0 * (near * k)
-    left = num.near_zero(near, "SMISH_SLOPE", left, 0.4, table=table) * (q * q)
+    q, delta = _inverse(d)
+    more = t + 2.0 * delta * (1.0 + t)
+    left = _patched(near, {"SMISH_SLOPE": 0.6}, n * d + 4.0 * (near * k), more)
     right = n * q + (4.0 * near * e) * (k * (q * q))
-    return jnp.where(below, _late(left, parts, below), right)
+    return jnp.where(below, num.scale(left * (q * q), s1, s2), right)
 
 
 def _smish_curvature(x: Array) -> Array:
-    near, below, parts, e = _parts(x)
+    near, below, (t, s1, s2), e = _parts(x)
     _, d, k = _smish_parts(below, e)
     left = 2.0 + e * (6.0 - e * (3.0 + e * (18.0 + 10.0 * e)))
     right = -10.0 - e * (18.0 + e * (3.0 - e * (6.0 + 2.0 * e)))
     y = 2.0 * (k * d) + near * jnp.where(below, left, right)
-    y = num.near_zero(near, "SMISH_CURVATURE_NEGATIVE", y, 0.5, table=table)
-    y = num.near_zero(near, "SMISH_CURVATURE_POSITIVE", y, 0.4, table=table)
-    q = num.reciprocal(d)
-    return _late((4.0 * y) * ((q * q) * q), parts, jnp.ones_like(below))
+    q, delta = _inverse(d)
+    zeros = {"SMISH_CURVATURE_NEGATIVE": 0.5, "SMISH_CURVATURE_POSITIVE": 0.4}
+    y = _patched(near, zeros, y, t + 3.0 * delta * (1.0 + t))
+    return num.scale((4.0 * y) * ((q * q) * q), s1, s2)
 
 
 @activation(
@@ -135,6 +155,7 @@ def _smish_curvature(x: Array) -> Array:
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 0.6, -0.0)
     ),
     value_range=lambda: (-0.29, _INF),
+    max_ulp={"float32": (3.5, 4.5, 10.0)},
     paper="Wang et al., Smish, Electronics 11(4):540, 2022",
 )
 def smish(x: ArrayLike) -> Array:
@@ -142,9 +163,72 @@ def smish(x: ArrayLike) -> Array:
 
     Example:
       >>> jaxacts.smish(jnp.array([-1.0, 2.0]))
-      Array([-0.2334,  1.117 ], dtype=float32)
+      Array([-0.2338,  1.1184], dtype=float32)
     """
     near, below, parts, e = _parts(x)
     n, d, _ = _smish_parts(below, e)
-    gate = n * num.reciprocal(d)
-    return jnp.where(below, _late(near * gate, parts, below), x * gate)
+    q, delta = _inverse(d)
+    gate = n * q
+    gate = gate + gate * delta
+    y = jnp.where(below, _late(near * gate, parts, below), x * gate)
+    return jnp.where(jnp.abs(x) < 1e-30, x * (5.0 / 13.0), y)
+
+
+# --- sqrt_softplus, in h = e^(-|x|/2): e^x itself underflows too early -----------------
+
+
+def _root_parts(x: Array):
+    """(x < 0, softplus or its ratio to e^x, the other for x > 0, e, parts of h)."""
+    t, s1, s2 = num.exp_parts(-0.5 * num.magnitude(x), jnp.zeros_like(x))
+    h = num.scale(1.0 + t, s1, s2)
+    e = h * h
+    q, delta = _inverse(2.0 + e)
+    v = (e * q) * (e * q)
+    ratio = 2.0 * q
+    ratio = ratio + ratio * (v * num.fit("LOG1P", v) + delta)  # log(1 + e)/e
+    y = jnp.where(x < 0, ratio, num.clamp(x, 0.0) + ratio * e)
+    return x < 0, y, e, (t, s1, s2)
+
+
+def _root_slope(x: Array) -> Array:
+    """σ/(2 softplus^(1/2))."""
+    below, y, e, parts = _root_parts(x)
+    q, delta = _inverse(1.0 + e)
+    slope = (0.5 * (q + q * delta)) / jnp.sqrt(y)
+    return _late(slope, parts, below)
+
+
+def _root_curvature(x: Array) -> Array:
+    """σ² (2 e^-x softplus - 1)/(4 softplus^(3/2))."""
+    below, y, e, parts = _root_parts(x)
+    q, delta = _inverse(1.0 + e)
+    near = num.clamp(x, -_FAR, _FAR)
+    ratio = jnp.where(below, y, num.clamp(y, None, _FAR) * e)
+    bracket = 2.0 * ratio - 1.0
+    w = _patched(near, {"ROOT_CURVATURE": 0.5}, bracket, 2.0 * delta)
+    root = 1.0 / jnp.sqrt(y)
+    return _late((0.25 * w * (q * q)) * ((root * root) * root), parts, below)
+
+
+@activation(
+    family="self_gated",
+    formula=r"\sqrt{\log(1 + e^x)}",
+    reference=lambda m, x: m.sqrt(m.log(1 + m.exp(x))),
+    slope=_root_slope,
+    curvature=_root_curvature,
+    limits=lambda: Limits(
+        minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 0.0, -0.0)
+    ),
+    value_range=lambda: (0.0, _INF),
+    monotonic=True,
+    paper="the square root of softplus, as in routers of experts",
+)
+def sqrt_softplus(x: ArrayLike) -> Array:
+    """The square root of softplus, a score of experts that grows slowly.
+
+    Example:
+      >>> jaxacts.sqrt_softplus(jnp.array([-1.0, 2.0]))
+      Array([0.5597, 1.4584], dtype=float32)
+    """
+    below, y, _, parts = _root_parts(x)
+    return _late(jnp.sqrt(y), parts, below)

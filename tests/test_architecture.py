@@ -22,7 +22,7 @@ FLOORS = [
     {"_trigonometric", "_nested"},
     {"_elementwise", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"},
-    {"periodic", "nested", "self_gated"},
+    {"periodic", "nested", "self_gated", "parametric"},
     {"normalizers", "gated"},
     {"linen", "verify"},
     {"testing"},

@@ -61,12 +61,18 @@ def smish_curvature_positive(x):
     return first - x * (10 + 18 * e + 3 * e**2 - 6 * e**3 - 2 * e**4)
 
 
+def root_softplus_curvature(x):
+    """f''(x) 4 softplus(x)^(3/2)/σ(x)²."""
+    return 2 * mp.log1p(mp.exp(x)) * mp.exp(-x) - 1
+
+
 ZEROS = {
     # name: (bracket, start of the search, half-width of the patch)
-    "LOGISH_SLOPE": (logish_slope, "-1.37", "0.4"),
-    "LOGISH_CURVATURE_NEGATIVE": (logish_curvature, "-2.2", "0.6"),
-    "LOGISH_CURVATURE_POSITIVE": (logish_curvature_positive, "2.5", "0.4"),
-    "SMISH_SLOPE": (smish_slope, "-1.2", "0.4"),
+    "LOGISH_SLOPE": (logish_slope, "-1.37", "0.8"),
+    "LOGISH_CURVATURE_NEGATIVE": (logish_curvature, "-2.2", "0.8"),
+    "LOGISH_CURVATURE_POSITIVE": (logish_curvature_positive, "2.5", "0.6"),
+    "ROOT_CURVATURE": (root_softplus_curvature, "0.92", "0.5"),
+    "SMISH_SLOPE": (smish_slope, "-1.4", "0.6"),
     "SMISH_CURVATURE_NEGATIVE": (smish_curvature, "-2.2", "0.5"),
     "SMISH_CURVATURE_POSITIVE": (smish_curvature_positive, "2.0", "0.4"),
 }
@@ -74,7 +80,7 @@ ZEROS = {
 
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
-    yield from zeros(ZEROS)
+    yield from zeros(ZEROS, {"float32": mp.mpf("4e-9"), "float64": mp.mpf("8e-16")})
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ ZEROS = {
 }
 
 
-def zeros(brackets):
+def zeros(brackets, targets=LOOSER):
     """Yields the zero and the factor beside it of every bracket."""
     for name, (bracket, start, width) in brackets.items():
         zero = mp.findroot(bracket, mp.mpf(start))
@@ -68,7 +68,7 @@ def zeros(brackets):
             local,
             lambda d, q=local: 1 / q(d),
             dict.fromkeys(TARGETS, (-reach, reach)),
-            LOOSER,
+            targets,
         )
         note = f"{bracket.__name__} = d p(d), d = x - zero, |d| <= {width}"
         yield name, f"{note}; {errors}", fits
