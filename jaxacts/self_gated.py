@@ -140,7 +140,7 @@ def _smish_curvature(x: Array) -> Array:
     right = -10.0 - e * (18.0 + e * (3.0 - e * (6.0 + 2.0 * e)))
     y = 2.0 * (k * d) + near * jnp.where(below, left, right)
     q, delta = _inverse(d)
-    zeros = {"SMISH_CURVATURE_NEGATIVE": 0.5, "SMISH_CURVATURE_POSITIVE": 0.4}
+    zeros = {"SMISH_CURVATURE_NEGATIVE": 0.5, "SMISH_CURVATURE_POSITIVE": 0.25}
     y = _patched(near, zeros, y, t + 3.0 * delta * (1.0 + t))
     return num.scale((4.0 * y) * ((q * q) * q), s1, s2)
 
@@ -174,7 +174,7 @@ def smish(x: ArrayLike) -> Array:
     return jnp.where(jnp.abs(x) < 1e-30, x * (5.0 / 13.0), y)
 
 
-# --- sqrt_softplus, in h = e^(-|x|/2): e^x itself underflows too early -----------------
+# --- sqrt_softplus, in h = e^(-|x|/2): e^x itself underflows too early ---------------
 
 
 def _root_parts(x: Array):

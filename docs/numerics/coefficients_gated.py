@@ -74,13 +74,13 @@ ZEROS = {
     "ROOT_CURVATURE": (root_softplus_curvature, "0.92", "0.5"),
     "SMISH_SLOPE": (smish_slope, "-1.4", "0.6"),
     "SMISH_CURVATURE_NEGATIVE": (smish_curvature, "-2.2", "0.5"),
-    "SMISH_CURVATURE_POSITIVE": (smish_curvature_positive, "2.0", "0.4"),
+    "SMISH_CURVATURE_POSITIVE": (smish_curvature_positive, "2.0", "0.25"),
 }
 
 
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
-    yield from zeros(ZEROS, {"float32": mp.mpf("4e-9"), "float64": mp.mpf("8e-16")})
+    yield from zeros(ZEROS, {"float32": mp.mpf("4e-9"), "float64": mp.mpf("1.5e-15")})
 
 
 if __name__ == "__main__":
