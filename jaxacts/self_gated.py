@@ -221,6 +221,7 @@ def _root_curvature(x: Array) -> Array:
     ),
     value_range=lambda: (0.0, _INF),
     monotonic=True,
+    max_ulp={"float32": (2.0, 2.5, 11.0)},
     paper="the square root of softplus, as in routers of experts",
 )
 def sqrt_softplus(x: ArrayLike) -> Array:
