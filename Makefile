@@ -13,7 +13,11 @@ meta:
 # Rewrites jaxacts/_coefficients.py (about four minutes).
 coefficients:
 	$(PYTHON) docs/numerics/coefficients.py
-	$(PYTHON) -m ruff format jaxacts/_coefficients.py
+	$(PYTHON) docs/numerics/coefficients_remainders.py
+	$(PYTHON) docs/numerics/coefficients_periodic.py
+	$(PYTHON) docs/numerics/coefficients_nested.py
+	$(PYTHON) docs/numerics/coefficients_gated.py
+	$(PYTHON) -m ruff format jaxacts/_coefficients*.py
 
 # Rewrites the generated parts of README.md.
 readme:

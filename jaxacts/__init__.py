@@ -14,20 +14,26 @@ plots and the verification are modules with extras of their own.
 # Star imports give type checkers the functions; what else they bring in is
 # removed below.
 from jaxacts import _registry
+from jaxacts import initializers as initializers
+from jaxacts import taylor as taylor
 from jaxacts._registry import get, names, spec
 from jaxacts._spec import Kink, Limits, Parameter, Spec
 from jaxacts.exponential import *  # noqa: F403
 from jaxacts.gated import *  # noqa: F403
 from jaxacts.gaussian import *  # noqa: F403
 from jaxacts.hard import *  # noqa: F403
+from jaxacts.inverse_root import *  # noqa: F403
 from jaxacts.nested import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
 from jaxacts.parametric import *  # noqa: F403
 from jaxacts.periodic import *  # noqa: F403
+from jaxacts.quadratic import *  # noqa: F403
 from jaxacts.rectifiers import *  # noqa: F403
 from jaxacts.self_gated import *  # noqa: F403
+from jaxacts.shrinkage import *  # noqa: F403
 from jaxacts.sigmoids import *  # noqa: F403
 from jaxacts.smooth_rectifiers import *  # noqa: F403
+from jaxacts.sparse import *  # noqa: F403
 
 __version__ = "0.1.0"
 __all__ = [

@@ -50,11 +50,20 @@ def logistic_slope(
     return num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
 
 
-def logistic_curvature(a: Array, factor: float = 1.0) -> Array:
-    """σ''(a) = -σ'(a) tanh(a/2), times a factor applied before underflow."""
-    p = _parts(a, None)
+def logistic_curvature(
+    a: Array,
+    factor: Array | float = 1.0,
+    a_low: Array | None = None,
+    factor_delta: Array | float = 0.0,
+) -> Array:
+    """σ''(a) = -σ'(a) tanh(a/2), times a factor applied before underflow.
+
+    The factor is factor (1 + factor_delta).
+    """
+    p = _parts(a, a_low)
     w = (p.q * p.q) * (p.q * (factor * p.one_minus_e))
-    y = num.scale(w + w * (p.t + 3.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+    delta = 3.0 * p.delta + factor_delta
+    y = num.scale(w + w * (p.t + delta * (1.0 + p.t)), p.s1, p.s2)
     return jnp.where(a < 0, y, -y)
 
 
@@ -71,34 +80,64 @@ def swish_value(x: Array, a: Array, a_low: Array) -> Array:
     return num.scale(y, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0))
 
 
-def swish_slope(a: Array, a_low: Array, factor: Array | float = 1.0) -> Array:
-    """The derivative of a σ(a) at a, times a factor applied before underflow."""
+def swish_slope(
+    a: Array,
+    a_low: Array,
+    factor: Array | float = 1.0,
+    at: num.Distance | None = None,
+) -> Array:
+    """The derivative of a σ(a) at a, times a factor.
+
+    The factor is applied before underflow; ``at`` is the distance of a to the zero.
+    """
     p = _parts(a, a_low)
     e = p.e
     near = num.clamp(a, -_FAR, _FAR)
     z = num.magnitude(near + a_low)
-    # 1/2 + tanh(z/2)/2 + z σ'(z): no cancellation for a >= 0, little just below.
-    half = 0.5 * p.one_minus_e + z * (e * p.q)
-    rise = half * p.q
-    middle = 0.5 + jnp.where(a < 0, -rise, rise)
-    # e (1 + a + e)/(1 + e)² further below.
-    bracket = (1.0 + near) + (e + a_low)
-    bracket = num.near_zero(near, "SILU_SLOPE", bracket, 0.35, a_low)
-    w = bracket * (p.q * p.q) * factor
-    tail = num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
-    return jnp.where(a < -0.4, tail, middle * factor)
+    # (1 + z e/(1 + e))/(1 + e) to the right, e (1 - z/(1 + e))/(1 + e) just left
+    # of 0.
+    below = a < 0
+    extra = (z * jnp.where(below, -1.0, e)) * p.q
+    one = num.opaque(1.0, near)
+    total = one + extra
+    w = total * p.q
+    close = w, w * p.delta + (extra - (total - one)) * p.q
+    # Over e: a polynomial around the zero, (1 + a) + e (...) further down.
+    small = num.clamp(e, None, 0.1225)
+    rest = num.fit("SILU_TAIL_CONSTANT", small) + z * num.fit("SILU_TAIL_LINEAR", small)
+    first, more = one + near, e * rest
+    tail_sum = first + more
+    tail_low = (more - (tail_sum - first)) + (one - (first - near))
+    tail = tail_sum, tail_low + a_low
+    w, low = (jnp.where(a < -2.1, t, c) for t, c in zip(tail, close, strict=True))
+    at = at or num.distance(near, "SILU_SLOPE", a_low)
+    left = num.patched(at, (w, low), 0.9)
+    right = close
+    return num.finish(
+        jnp.where(below, left[0], right[0]) * factor,
+        jnp.where(below, left[1], right[1]) * factor,
+        jnp.where(below, p.t, 0.0),
+        jnp.where(below, p.s1, 1.0),
+        jnp.where(below, p.s2, 1.0),
+    )
 
 
-def swish_curvature(a: Array, a_low: Array, factor: Array | float = 1.0) -> Array:
-    """The second derivative of a σ(a), σ'(a) (2 - a tanh(a/2)), times a factor.
+def swish_curvature(
+    a: Array,
+    a_low: Array,
+    factor: Array | float = 1.0,
+    at: num.Distance | None = None,
+) -> Array:
+    """The second derivative of a σ(a), σ'(a) (2 - |a| tanh|a/2|), times a factor.
 
-    The factor is applied before underflow.
+    The factor is applied before underflow; ``at`` is the distance of |a| to the zero.
     """
     p = _parts(a, a_low)
     z = num.clamp(num.magnitude(a), None, _FAR)
     z_low = jnp.where(a < 0, -a_low, a_low)
-    tangent = p.one_minus_e * p.q
-    bracket = (2.0 - z * tangent) - z_low * tangent
-    bracket = num.near_zero(z, "SILU_CURVATURE", bracket, 0.75, z_low)
-    w = bracket * (p.q * p.q) * factor
-    return num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+    twice = 2.0 * (p.e * p.q)  # 1 - tanh(z/2)
+    bracket = (2.0 - z) + (z * twice - z_low * (1.0 - twice))
+    w = bracket * (p.q * p.q)
+    at = at or num.distance(z, "SILU_CURVATURE", z_low)
+    w, low = num.patched(at, (w, 2.0 * w * p.delta), 1.2)
+    return num.finish(w * factor, low * factor, p.t, p.s1, p.s2)

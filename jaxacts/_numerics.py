@@ -24,13 +24,18 @@ from jax import lax
 from jaxacts import _coefficients
 
 __all__ = [
+    "Distance",
     "Logistic",
     "clamp",
+    "complement_parts",
     "constant",
+    "distance",
     "exp",
     "exp_parts",
     "expm1",
+    "finish",
     "fit",
+    "fit_low",
     "half_square_exp_parts",
     "high_part",
     "horner",
@@ -39,10 +44,14 @@ __all__ = [
     "logistic_parts",
     "magnitude",
     "near_zero",
+    "opaque",
+    "patched",
     "product",
     "product_with_constant",
     "reciprocal",
+    "rough_reciprocal",
     "scale",
+    "scaled_distance",
     "sign_bit",
     "sum_low",
     "times_near_zero",
@@ -55,6 +64,19 @@ Array = jax.Array
 def fit(name: str, x: Array, table: ModuleType = _coefficients) -> Array:
     """The committed polynomial ``name`` of a table at x, in the precision of x."""
     return horner(x, getattr(table, name)[str(x.dtype)])
+
+
+def fit_low(
+    name: str, x: Array, table: ModuleType = _coefficients
+) -> tuple[Array, Array]:
+    """`fit`, and the rounding errors of its last two sums: most of its error."""
+    coefficients = getattr(table, name)[str(x.dtype)]
+    total, low = horner(x, coefficients[2:]), jnp.zeros_like(x)
+    for c in coefficients[1::-1]:
+        rest, first = x * total, jnp.full_like(x, c)
+        total = rest + first
+        low = x * low + sum_low(rest, first, total)
+    return total, low
 
 
 def horner(x: Array, coefficients: tuple[float, ...]) -> Array:
@@ -164,8 +186,9 @@ def exp_parts(a: Array, a_low: Array) -> tuple[Array, Array, Array]:
     a = clamp(a, *_EXP_RANGE[precision])
     ln2_high, ln2_low = _LN2[precision]
     n = lax.round(a * _LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
-    r = (a - n * ln2_high) + (a_low - n * ln2_low)
-    t = r + (r * r) * fit("EXP", r)
+    whole_part, rest = a - n * ln2_high, a_low - n * ln2_low
+    r = whole_part + rest
+    t = r + ((rest - (r - whole_part)) + (r * r) * fit("EXP", r))
     whole = n.astype(jnp.int32)
     half = whole >> 1
     return t, _power_of_two(half, a.dtype), _power_of_two(whole - half, a.dtype)
@@ -249,6 +272,22 @@ class Logistic(NamedTuple):
 _RECIPROCAL_GUESS = {"float32": 0x7EF311C3, "float64": 0x7FDE623822FC16E6}
 
 
+def _reciprocal_guess(d: Array) -> Array:
+    """1/d within 12%, for positive d far from the ends of the range."""
+    guess = _RECIPROCAL_GUESS[str(d.dtype)]
+    if d.dtype == jnp.float32:
+        bits = np.int32(guess) - lax.bitcast_convert_type(d, jnp.int32)
+    else:
+        bits = np.int64(guess) - lax.bitcast_convert_type(d, jnp.int64)
+    return lax.bitcast_convert_type(bits, d.dtype)
+
+
+def rough_reciprocal(d: Array) -> Array:
+    """1/d within 2%, for positive d: enough for a correction. Locally constant."""
+    q = _reciprocal_guess(lax.stop_gradient(d))
+    return q * (2.0 - lax.stop_gradient(d) * q)
+
+
 @jax.custom_jvp
 def reciprocal(d: Array) -> Array:
     """1/d for 1/4 <= d <= 2^100, by Newton's iteration.
@@ -257,12 +296,7 @@ def reciprocal(d: Array) -> Array:
     loop that uses one quotient in several places into several loops through
     memory. Multiplications it fuses without limit.
     """
-    guess = _RECIPROCAL_GUESS[str(d.dtype)]
-    if d.dtype == jnp.float32:
-        bits = np.int32(guess) - lax.bitcast_convert_type(d, jnp.int32)
-    else:
-        bits = np.int64(guess) - lax.bitcast_convert_type(d, jnp.int64)
-    q = lax.bitcast_convert_type(bits, d.dtype)
+    q = _reciprocal_guess(d)
     # The relative error is squared each time: 0.12, 0.015, 2e-4, 5e-8, 3e-15.
     for _ in range(3 if d.dtype == jnp.float32 else 5):
         q = q * (2.0 - d * q)
@@ -276,12 +310,12 @@ def _reciprocal_jvp(primals, tangents):
 
 
 def _reciprocal_of_sum(c: float, t: Array, s1: Array, s2: Array) -> tuple[Array, Array]:
-    """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for s1 s2 <= 1."""
+    """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for |s1 s2| <= 1."""
     s = s1 * s2
     st = s * t  # exact
     # c + s is exact as long as s >= 2^-20; below, the exponential is short
     # against c. A sum of two variables, so that its error is not folded away.
-    large = s > 1e-6
+    large = jnp.abs(s) > 1e-6
     base = jnp.where(large, c + s, c)
     rest = jnp.where(large, st, s + st)
     d = base + rest
@@ -294,6 +328,12 @@ def logistic_parts(a: Array, a_low: Array | None = None) -> Logistic:
     """The parts of every function of e^a / (1 + e^a), for a <= 0."""
     t, s1, s2 = exp_parts(a, jnp.zeros_like(a) if a_low is None else a_low)
     return Logistic(t, s1, s2, *_reciprocal_of_sum(1.0, t, s1, s2))
+
+
+def complement_parts(a: Array, c: float = 1.0) -> Logistic:
+    """e^a as in `Logistic`, and 1/(c - e^a) = q (1 + delta), for a <= -1/2."""
+    t, s1, s2 = exp_parts(a, jnp.zeros_like(a))
+    return Logistic(t, s1, s2, *_reciprocal_of_sum(c, t, -s1, s2))
 
 
 def near_zero(
@@ -331,6 +371,80 @@ def times_near_zero(
     y = jnp.where(inside, d * first_high, bracket)
     low = jnp.where(inside, d * rest - zero_low * (first_high + rest), 0.0)
     return y + (low + (y + low) * t)
+
+
+def opaque(value: float, like: Array) -> Array:
+    """A constant that compilers cannot see, so that it is not summed with others."""
+    return jnp.where(like == math.inf, 0.0, jnp.full_like(like, value))
+
+
+class Distance(NamedTuple):
+    """d + d_low, the distance of an argument to the zero ``name`` of a table."""
+
+    name: str
+    d: Array
+    d_low: Array
+    table: ModuleType = _coefficients
+
+
+def _distance(x: Array, zero: Fraction) -> tuple[Array, Array]:
+    """x - zero as a sum of two, for a zero of three parts."""
+    kind = np.dtype(x.dtype).type
+    near, low = x, jnp.zeros_like(x)
+    for _ in range(3):
+        part = float(kind(float(zero)))
+        zero -= Fraction(part)
+        step = opaque(-part, x)
+        total = near + step
+        near, low = total, low + sum_low(near, step, total)
+    return near, low
+
+
+def distance(
+    x: Array,
+    name: str,
+    x_low: Array | float = 0.0,
+    table: ModuleType = _coefficients,
+) -> Distance:
+    """x + x_low minus the zero ``name``."""
+    near, low = _distance(x, Fraction(getattr(table, f"{name}_ZERO")))
+    if isinstance(x_low, float):
+        return Distance(name, near, low, table)
+    d = near + x_low
+    return Distance(name, d, low + sum_low(near, x_low, d), table)
+
+
+def scaled_distance(factor: str, x: Array, name: str) -> Distance:
+    """A decimal factor times x minus the zero ``name``.
+
+    Near the zero, factor * x as a sum of two numbers would not be exact enough.
+    """
+    zero = Fraction(getattr(_coefficients, f"{name}_ZERO")) / Fraction(factor)
+    short, rest = product_with_constant(factor, *_distance(x, zero))
+    d = short + rest
+    return Distance(name, d, rest - (d - short))
+
+
+def patched(
+    at: Distance, otherwise: tuple[Array, Array], width: float
+) -> tuple[Array, Array]:
+    """(value, low): the fitted d p(d) where the distance d to a zero is < width.
+
+    Elsewhere ``otherwise``. low is added in the last step, see `finish`.
+    """
+    inside = jnp.abs(at.d) < width
+    d = clamp(at.d, -width, width)  # keeps the unused branch finite
+    p, p_low = fit_low(at.name, d, at.table)
+    high, rest = product(d, p, at.d_low, p_low)
+    value, low = otherwise
+    return jnp.where(inside, high, value), jnp.where(inside, rest, low)
+
+
+def finish(value: Array, low: Array, t: Array | float, s1: Array, s2: Array) -> Array:
+    """(value + low) (1 + t) s1 s2, rounded once before the powers of two."""
+    y = value + (value * t + (low + low * t))
+    # Where all is 0 the corrections must not change its sign.
+    return scale(jnp.where(value + low == 0, value, y), s1, s2)
 
 
 def half_square_exp_parts(z: Array) -> tuple[Array, Array, Array]:

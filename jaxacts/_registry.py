@@ -13,7 +13,7 @@ import jax
 
 from jaxacts._spec import Spec
 
-__all__ = ["get", "names", "register", "spec"]
+__all__ = ["get", "names", "parse", "register", "spec"]
 
 _SPECS: dict[str, Spec] = {}
 _ALIASES: dict[str, str] = {}
@@ -117,7 +117,7 @@ def get(activation: str | Callable[..., Any]) -> Callable[..., Any]:
       Array(-1., dtype=float32, weak_type=True)
     """
     if isinstance(activation, str):
-        name, settings = _parse(activation)
+        name, settings = parse(activation)
         record = spec(name)
         accepted = [*(p.name for p in record.parameters), *record.static]
         for key in settings:
@@ -152,7 +152,7 @@ def _with_settings(
     return jax.jit(functools.update_wrapper(fixed, body))
 
 
-def _parse(text: str) -> tuple[str, dict[str, bool | int | float]]:
+def parse(text: str) -> tuple[str, dict[str, bool | int | float]]:
     """Splits ``name(key=number, ...)`` without evaluating anything."""
     if "(" not in text:
         return text, {}

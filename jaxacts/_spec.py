@@ -26,12 +26,16 @@ class Parameter:
       initial: the value at which a layer that learns it starts, or ``None``
         where the parameter is a shape constant that nobody trains.
       description: one line, with the accepted range.
+      above: a number, or the name of another parameter, that a layer keeps this
+        one above: what it stores and trains is the inverse softplus of the
+        difference. ``None`` where the parameter itself is stored.
     """
 
     name: str
     default: float | None
     description: str
     initial: float | None = None
+    above: float | str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +26,13 @@ __all__ = ["scaled_product", "sin_cos"]
 _HALF_PI = "1.57079632679489661923132169163975144209858469968755291"
 _QUARTER_PI = "0.785398163397448309615660845819875721049292349843776455"
 
-_WORD = {"float32": (np.uint32, np.int32, 32), "float64": (np.uint64, np.int64, 64)}
-# Bits of the significand, and the exponent of its last bit at biased exponent 0.
+# Unsigned and signed words, and their size.
+_WORD: dict[str, tuple[Any, Any, int]] = {
+    "float32": (np.uint32, np.int32, 32),
+    "float64": (np.uint64, np.int64, 64),
+}
 _TINY = 2.0**-40  # below, sin(x) is x
+# Bits of the significand, and the exponent of its last bit at biased exponent 0.
 _LAYOUT = {"float32": (23, 150), "float64": (52, 1075)}
 
 

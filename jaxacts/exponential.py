@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
+from jaxacts._coefficients_remainders import EXP_REMAINDER
 from jaxacts._elementwise import activation
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
@@ -188,3 +189,233 @@ def selu(x: ArrayLike) -> Array:
     """
     below = num.expm1(num.clamp(x, None, 0.0))
     return jnp.where(x > 0, _times(_SCALE, x), _times(_SCALE_ALPHA, below))
+
+
+# --- PELU -----------------------------------------------------------------------
+
+
+def _pelu_parts(
+    x: Array, a: Array, b: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """(v, v_low) with v + v_low = min(x, 0)/b, (c, c_low) = a/b, and 1/b."""
+    inverse = 1.0 / b
+    below = num.clamp(x, -1e30, 0.0)
+    v = num.clamp(below * inverse, -1400.0)
+    high, low = num.product(v, jnp.broadcast_to(b, v.shape))
+    v_low = jnp.where(v > -1400.0, ((below - high) - low) * inverse, 0.0)
+    c = a * inverse
+    high, low = num.product(c, b + jnp.zeros_like(c))
+    return v, v_low, c, ((a - high) - low) * inverse, inverse
+
+
+def _pelu_line(x: Array, c: Array, c_low: Array) -> Array:
+    line, rest = x * c, num.clamp(x, -1e30, 1e30) * c_low
+    return jnp.where(rest == 0, line, line + rest)  # keeps the sign of a zero
+
+
+def _pelu_slope(x: Array, a: Array, b: Array) -> Array:
+    v, v_low, c, c_low, _ = _pelu_parts(x, a, b)
+    t, s1, s2 = num.exp_parts(v, v_low)
+    below = num.scale(c + (c * t + c_low * (1.0 + t)), s1, s2)
+    return jnp.where(x >= 0, c + c_low, below + num.zero(x))
+
+
+def _pelu_curvature(x: Array, a: Array, b: Array) -> Array:
+    v, v_low, c, c_low, inverse = _pelu_parts(x, a, b)
+    below = _decay(v, (c + c_low) * inverse, v_low)
+    return jnp.where(x >= 0, 0.0, below + num.zero(x))
+
+
+def _pelu_b_slope(x: Array, a: Array, b: Array) -> Array:
+    """-a x/b² times 1 or e^(x/b)."""
+    v, v_low, c, c_low, inverse = _pelu_parts(x, a, b)
+    factor = -(c + c_low) * inverse
+    below = _decay(v, factor * num.clamp(x, -1e30, 0.0), v_low)
+    return jnp.where(x >= 0, factor * x, below)
+
+
+def _pelu_reference(m, x, a, b):
+    pieces = [lambda: a * m.expm1(x / b), lambda: a / b * x]
+    return m.piecewise(x, [(0, "right")], pieces)
+
+
+@activation(
+    family="exponential",
+    formula=r"\tfrac{a}{b} x \text{ for } x \ge 0, \quad "
+    r"a \left(e^{x/b} - 1\right) \text{ for } x < 0",
+    reference=_pelu_reference,
+    parameters=(
+        Parameter(
+            name="a",
+            default=1.0,
+            initial=1.0,
+            description="-a is the limit on the left, a > 0",
+        ),
+        Parameter(
+            name="b",
+            default=1.0,
+            initial=1.0,
+            description="the scale on which it is reached, b > 0",
+        ),
+    ),
+    cases=({"a": 1.0, "b": 1.0}, {"a": 1.25, "b": 0.75}),
+    slope=_pelu_slope,
+    curvature=_pelu_curvature,
+    parameter_slopes={"b": _pelu_b_slope},
+    kinks=lambda **_: (Kink(at=0.0, curvature=0.0),),
+    limits=lambda a=1.0, b=1.0: Limits(
+        minus_infinity=(-a, 0.0, 0.0), plus_infinity=(_INF, a / b, 0.0)
+    ),
+    value_range=lambda a=1.0, b=1.0: (-a, _INF),
+    monotonic=True,
+    paper="Trottier, Giguère and Chaib-draa, 2016",
+)
+def pelu(x: ArrayLike, a: ArrayLike = 1.0, b: ArrayLike = 1.0) -> Array:
+    """Parametric exponential linear unit: smooth at 0 for every a and b.
+
+    Example:
+      >>> jaxacts.pelu(jnp.array([-1.0, 2.0]), 1.0, 0.5)
+      Array([-0.8647,  4.    ], dtype=float32)
+    """
+    v, v_low, c, c_low, _ = _pelu_parts(x, a, b)
+    below = a * num.expm1(v, v_low) + num.zero(x)
+    # v_low underflows near 0, where the function is a line to the last digit.
+    return jnp.where(x > -1e-20, _pelu_line(x, c, c_low), below)
+
+
+# --- xIELU ----------------------------------------------------------------------
+
+# Outside, products of halves overflow or underflow, and no sum cancels.
+_XIELU_SMALL, _XIELU_LARGE = 1e-12, 1e4
+
+
+def _expm1_and_rest(x: Array) -> tuple[Array, Array, Array, Array]:
+    """(y, y_low) = e^x - 1 and (z, z_low) = e^x - 1 - x, for x <= 0."""
+    t, s1, s2 = num.exp_parts(x, jnp.zeros_like(x))
+    s = s1 * s2
+    base, rest = s - 1.0, s * t
+    y = base + rest
+    y_low = num.sum_low(base, rest, y)
+    z = y - x
+    z_low = num.sum_low(y, -x, z) + y_low
+    near = num.clamp(x, -0.5)
+    series = (near * near) * num.horner(near, EXP_REMAINDER[str(x.dtype)])
+    close = x > -0.5
+    return y, y_low, jnp.where(close, series, z), jnp.where(close, 0.0, z_low)
+
+
+def _sum_of_products(
+    a: Array, x: Array, x_low: Array, b: Array, y: Array
+) -> tuple[Array, Array]:
+    """a (x + x_low) + b y in twice the precision."""
+    p, p_low = num.product(a + jnp.zeros_like(x), x)
+    q, q_low = num.product(b + jnp.zeros_like(y), y)
+    total = p + q
+    return total, num.sum_low(p, q, total) + (p_low + q_low + a * x_low)
+
+
+def _xielu_negative(x: Array, alpha_n: Array, beta: Array) -> Array:
+    near = num.clamp(x, -_XIELU_LARGE, 0.0)
+    _, _, z, z_low = _expm1_and_rest(near)
+    high, low = _sum_of_products(alpha_n, z, z_low, beta, near)
+    line, bend = beta * x, alpha_n * z
+    small = jnp.where(bend == 0, line, line + bend)  # keeps the sign of a zero
+    # e^x - 1 is -1 to all digits: (β - α) x - α.
+    gamma = beta - alpha_n
+    gamma_low = num.sum_low(beta, -alpha_n, gamma)
+    far = jnp.where(gamma == 0, 0.0, gamma * x)
+    far = far + (gamma_low * num.clamp(x, -1e30) - alpha_n)
+    middle = jnp.where(near > -_XIELU_SMALL, small, high + low)
+    return jnp.where(x < -_XIELU_LARGE, far, middle)
+
+
+def _xielu_slope(x: Array, alpha_p: Array, alpha_n: Array, beta: Array) -> Array:
+    near = num.clamp(x, -_XIELU_LARGE, 0.0)
+    y, y_low, _, _ = _expm1_and_rest(near)
+    one = jnp.ones_like(y)
+    high, low = _sum_of_products(alpha_n, y, y_low, beta, one)
+    below = jnp.where(near > -_XIELU_SMALL, alpha_n * y + beta, high + low)
+    return jnp.where(x > 0, 2.0 * alpha_p * x + beta, below + num.zero(x))
+
+
+def _xielu_reference(m, x, alpha_p=0.8, alpha_n=0.8, beta=0.5):
+    pieces = [
+        lambda: alpha_n * (m.expm1(x) - x) + beta * x,
+        lambda: alpha_p * x * x + beta * x,
+    ]
+    return m.piecewise(x, [(0, "left")], pieces)
+
+
+def _xielu_limits(alpha_p=0.8, alpha_n=0.8, beta=0.5) -> Limits:
+    fall = beta - alpha_n
+    end = -alpha_n if fall == 0 else -math.copysign(_INF, fall)
+    return Limits(
+        minus_infinity=(end, fall, 0.0), plus_infinity=(_INF, _INF, 2.0 * alpha_p)
+    )
+
+
+@activation(
+    family="exponential",
+    formula=r"\alpha_p x^2 + \beta x \text{ for } x > 0, \quad "
+    r"\alpha_n (e^x - 1 - x) + \beta x \text{ for } x \le 0",
+    reference=_xielu_reference,
+    parameters=(
+        Parameter(
+            name="alpha_p",
+            default=0.8,
+            initial=0.8,
+            description="the bend α_p > 0 for x > 0",
+        ),
+        Parameter(
+            name="alpha_n",
+            default=0.8,
+            initial=0.8,
+            description="the bend α_n > 0 for x < 0",
+        ),
+        Parameter(name="beta", default=0.5, description="the slope β > 0 at 0"),
+    ),
+    cases=({}, {"alpha_p": 0.5, "alpha_n": 0.375, "beta": 0.5}),
+    slope=_xielu_slope,
+    curvature=lambda x, alpha_p, alpha_n, beta: (
+        jnp.where(x > 0, 2.0 * alpha_p, _decay(x, alpha_n)) + num.zero(beta)
+    ),
+    parameter_slopes={
+        "alpha_p": lambda x, alpha_p, alpha_n, beta: (
+            num.clamp(x, 0.0) * num.clamp(x, 0.0)
+        ),
+        "alpha_n": lambda x, alpha_p, alpha_n, beta: _expm1_and_rest(
+            num.clamp(x, None, 0.0)
+        )[2],
+        "beta": lambda x, alpha_p, alpha_n, beta: x,
+    },
+    kinks=lambda alpha_p=0.8, alpha_n=0.8, beta=0.5: (Kink(at=0.0, curvature=alpha_n),),
+    limits=_xielu_limits,
+    # At the zeros that move with the parameters; tests hold the error to an ULP of 1.
+    max_ulp={
+        "float32": (2.0**24, 2.0**25, 4.0),
+        "float64": (2.0**53, 2.0**55, 8.0),
+    },
+    paper="arXiv:2411.13010",
+)
+def xielu(
+    x: ArrayLike,
+    alpha_p: ArrayLike = 0.8,
+    alpha_n: ArrayLike = 0.8,
+    beta: ArrayLike = 0.5,
+) -> Array:
+    """xIELU: quadratic for x > 0, and the integral of an ELU for x < 0.
+
+    The bends are given as they act; the paper learns them through a softplus. For
+    α_n > β the value and the slope have a zero below 0 that moves with the
+    parameters: there the error is small against 1, not against the result.
+
+    Example:
+      >>> jaxacts.xielu(jnp.array([-1.0, 2.0]))
+      Array([-0.2057,  4.2   ], dtype=float32)
+    """
+    near = num.clamp(x, 0.0, 1e12)
+    p, p_low = num.product(near, alpha_p + jnp.zeros_like(near))
+    g = p + beta
+    g_low = num.sum_low(p, beta + jnp.zeros_like(p), g) + p_low
+    above = jnp.where(x < 1e12, near * g + near * g_low, x * (alpha_p * x + beta))
+    return jnp.where(x > 0, above, _xielu_negative(x, alpha_n, beta))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -19,42 +20,70 @@ from jaxacts._spec import Kink, Limits, Parameter
 
 _INF = float("inf")
 
-# --- exact: x Φ(x), Φ(-z) = e^(-z²/2) times a polynomial in (z - 4)/(z + 4) ----
+# --- exact: x Φ(x), Φ(-z) = e^(-z²/2)/(z + 4) times a polynomial in (z - 4)/(z + 4)
 
 
-def _tail(x: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """(z, w, t, s1, s2) with z = |x| cut where e^(-z²/2) is 0 for every use."""
+class _Tail(NamedTuple):
+    """z = |x|, cut where e^(-z²/2) = (1 + t) s1 s2 is 0 for every use, and
+    w = (z - 4)/(z + 4), r = 1/(z + 4), with the rounding error of w and z + 4."""
+
+    z: Array
+    t: Array
+    s1: Array
+    s2: Array
+    w: Array
+    w_low: Array
+    r: Array
+    bottom: Array
+    bottom_low: Array
+
+
+def _half_square(z: Array, z_low: Array | float) -> tuple[Array, Array]:
+    """-(z + z_low)²/2 as (high, low)."""
+    z_high = num.high_part(z)
+    rest = (z - z_high) * (z + z_high)
+    if not isinstance(z_low, float):
+        rest = rest + 2.0 * (z * z_low)
+    return -0.5 * (z_high * z_high), -0.5 * rest
+
+
+def _tail(x: Array, x_low: Array | float = 0.0) -> _Tail:
     z = num.clamp(num.magnitude(x), None, 15.0 if x.dtype == jnp.float32 else 39.0)
-    w = (z - 4.0) * num.reciprocal(z + 4.0)
-    return z, w, *num.half_square_exp_parts(z)
-
-
-def _ratio_low(z: Array, w: Array) -> Array:
-    """The rounding error of w = (z - 4)/(z + 4)."""
+    z_low = x_low if isinstance(x_low, float) else jnp.where(x < 0, -x_low, x_low)
     four = jnp.full_like(z, 4.0)
     top, bottom = z - four, z + four
-    top_low = num.sum_low(z, -four, top)
-    bottom_low = num.sum_low(z, four, bottom)
+    top_low = num.sum_low(z, -four, top) + z_low
+    bottom_low = num.sum_low(z, four, bottom) + z_low
+    r = num.reciprocal(bottom)
+    w = top * r
     rest = (top - w * bottom) + (top_low - w * bottom_low)
-    return rest * num.reciprocal(bottom)
+    t, s1, s2 = num.exp_parts(*_half_square(z, z_low))
+    return _Tail(z, t, s1, s2, w, rest * r, r, bottom, bottom_low)
 
 
 def _erf_value(x: Array) -> Array:
-    z, w, t, s1, s2 = _tail(x)
-    y = z * num.fit("MILLS", w)
-    # The logarithm of the polynomial has slope -2.2 - 0.6 w, within a tenth.
-    bend = _ratio_low(z, w) * (-2.2 - 0.6 * w)
-    y = num.scale(y + y * (t + (1.0 + t) * bend), s1, s2)  # |x| Φ(-|x|)
-    right = jnp.where(x < 1e-30, 0.5 * x, x - y)  # y may be flushed to zero
-    return jnp.where(x < 0, -y, right)
+    v = _tail(x)
+    p, p_low = num.fit_low("MILLS", v.w)
+    # The logarithm of the polynomial has slope -0.81 + 0.31 w, within 0.03.
+    p_low = p_low + p * (v.w_low * (0.31 * v.w - 0.81))
+    ratio = v.z * v.r
+    ratio_low = ((v.z - ratio * v.bottom) - ratio * v.bottom_low) * v.r
+    high, low = num.product(ratio, p, ratio_low, p_low)
+    y = num.finish(high, low, v.t, v.s1, v.s2)  # |x| Φ(-|x|)
+    y = jnp.where(x < 0, -y, x - y)
+    return jnp.where(jnp.abs(x) < 1e-20, 0.5 * x, y)  # where halves of z underflow
 
 
 def _erf_slope(x: Array) -> Array:
-    z, w, t, s1, s2 = _tail(x)
+    v = _tail(x)
     root, root_low = num.constant(_coefficients.GELU_SLOPE_ZERO, x.dtype)
-    p = num.fit("GELU_SLOPE", w)
-    y = (root - z) * p + root_low * p
-    y = num.scale(y + y * t, s1, s2)  # gelu'(-|x|)
+    p, p_low = num.fit_low("GELU_SLOPE", v.w)
+    # The logarithm of the polynomial has slope -0.25 + 0.22 w, within 0.06.
+    p_low = p_low + p * (v.w_low * (0.22 * v.w - 0.25))
+    shift = jnp.full_like(v.z, root)
+    d = shift - v.z
+    high, low = num.product(d, p, num.sum_low(-v.z, shift, d), p_low)
+    y = num.finish(high, low + root_low * p, v.t, v.s1, v.s2)  # gelu'(-|x|)
     return jnp.where(x < 0, y, 1.0 - y)
 
 
@@ -64,11 +93,11 @@ _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 
 def _erf_curvature(x: Array) -> Array:
     """φ(x) (√2 - |x|) (√2 + |x|)."""
-    z, _, t, s1, s2 = _tail(x)
+    z = _tail(x).z
+    t, s1, s2 = num.half_square_exp_parts(z)
     root, root_low = num.constant(_ROOT_TWO, x.dtype)
     sum_ = (z + root) * _DENSITY_AT_0
-    y = (root - z) * sum_ + root_low * sum_
-    return num.scale(y + y * t, s1, s2)
+    return num.finish((root - z) * sum_, root_low * sum_, t, s1, s2)
 
 
 # --- by tanh: x σ(a), a = c (x + k x³) ----------------------------------------
@@ -78,50 +107,92 @@ _C = "1.59576912160573071175978423973752747426"  # 2 √(2/π)
 _CK = "0.0713548162726002487763387522798635409956"  # _C times _K
 
 
-def _argument(x: Array) -> tuple[Array, Array]:
-    """(a, a_low), with a short: its products in exp_parts are exact."""
+class _Argument(NamedTuple):
+    """a = c (x + k x³), c k x² and a', each with its rounding error."""
+
+    a: Array
+    a_low: Array
+    cube: Array
+    cube_low: Array
+    slope: Array
+    slope_low: Array
+
+
+def _argument(x: Array) -> _Argument:
+    """The argument of a short x: products of a in exp_parts are exact."""
     # Beyond 12 (in float64, 25) every e^-|a| is 0.
     far = 12.0 if x.dtype == jnp.float32 else 25.0
     x = num.clamp(x, -far, far)
     cube, cube_low = num.product_with_constant(_CK, *num.product(x, x))
-    c, c_low = num.constant(_C, x.dtype)
+    c_high, c_low = num.constant(_C, x.dtype)
+    c = jnp.full_like(x, c_high)
     v = cube + c
-    v_low = num.sum_low(cube, jnp.full_like(x, c), v) + (cube_low + c_low)
-    return num.product(x, v, 0.0, v_low)
+    v_low = num.sum_low(cube, c, v) + (cube_low + c_low)
+    slope = v + 2.0 * cube
+    slope_low = num.sum_low(v, 2.0 * cube, slope) + (v_low + 2.0 * cube_low)
+    return _Argument(*num.product(x, v, 0.0, v_low), cube, cube_low, slope, slope_low)
 
 
-def _argument_slopes(z: Array) -> tuple[Array, Array]:
-    """a' and z a''."""
-    ck = float(_CK)
-    square = z * z
-    return float(_C) + 3.0 * ck * square, 6.0 * ck * square
+class _TanhForm(NamedTuple):
+    """What slope and curvature share, of z = |x|: z a' + its rounding error."""
+
+    argument: _Argument
+    p: num.Logistic
+    push: Array
+    push_low: Array
 
 
-def _tanh_parts(x: Array) -> tuple[Array, num.Logistic]:
-    """(z, the parts of e^-a(z)) of z = |x|, cut beyond its last digit."""
+def _tanh_parts(x: Array) -> tuple[Array, _TanhForm]:
     z = num.clamp(num.magnitude(x), None, 12.0 if x.dtype == jnp.float32 else 25.0)
-    a, a_low = _argument(z)
-    return z, num.logistic_parts(-a, -a_low)
+    v = _argument(z)
+    p = num.logistic_parts(-v.a, -v.a_low)
+    high, low = num.product(z, v.slope, 0.0, v.slope_low)
+    push = high + low
+    return z, _TanhForm(v, p, push, low - (push - high))
 
 
 def _tanh_slope(x: Array) -> Array:
-    z, p = _tanh_parts(x)
-    slope, _ = _argument_slopes(z)
-    # 1/2 ± (tanh(a/2)/2 + z a' e/(1 + e)²), as for silu.
-    rise = (0.5 * p.one_minus_e + (z * slope) * (p.e * p.q)) * p.q
-    middle = 0.5 + jnp.where(x < 0, -rise, rise)
-    bracket = num.near_zero(z, "GELU_TANH_SLOPE", 1.0 - (z * slope) * p.q, 0.25)
-    w = bracket * p.q
-    tail = num.scale(w + w * (p.t + p.delta * (1.0 + p.t)), p.s1, p.s2)
-    return jnp.where(x < -0.25, tail, middle)
+    z, v = _tanh_parts(x)
+    p, e = v.p, v.p.e
+    # q (1 + z a' e q) on the right and e q (1 - z a' q) on the left, where a
+    # polynomial takes over around the zero.
+    mixed = (v.push * e) * p.q
+    below = x < 0
+    ones = jnp.where(below, 1.0 - v.push, 1.0)
+    ones_low = jnp.where(below, ((1.0 - ones) - v.push) - v.push_low, 0.0)
+    total = ones + mixed
+    total_low = (mixed - (total - ones)) + ones_low
+    w = total * p.q
+    low = w * p.delta + total_low * p.q
+    left = num.patched(num.distance(z, "GELU_TANH_SLOPE"), (w, low), 0.5)
+    return num.finish(
+        jnp.where(below, left[0], w),
+        jnp.where(below, left[1], low),
+        jnp.where(below, p.t, 0.0),
+        jnp.where(below, p.s1, 1.0),
+        jnp.where(below, p.s2, 1.0),
+    )
 
 
 def _tanh_curvature(x: Array) -> Array:
-    z, p = _tanh_parts(x)
-    slope, bend = _argument_slopes(z)
-    bracket = 2.0 * slope + bend - (z * slope) * (slope * (p.one_minus_e * p.q))
-    w = num.near_zero(z, "GELU_TANH_CURVATURE", bracket, 0.35) * (p.q * p.q)
-    return num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+    z, v = _tanh_parts(x)
+    p = v.p
+    # a' (2 - z a' T) + z a'', T = tanh(a/2) = 1 - 2 e q, z a'' = 6 c k z².
+    twos = num.opaque(2.0, z)
+    two = twos - v.push
+    more = 2.0 * ((v.push * p.e) * p.q) - v.push_low
+    inner = two + more
+    inner_low = (more - (inner - two)) + ((twos - two) - v.push)
+    slope, bend = v.argument.slope, 6.0 * v.argument.cube
+    first = slope * inner
+    bracket = first + bend
+    bracket_low = v.argument.slope_low * inner + slope * inner_low
+    bracket_low += (bend - (bracket - first)) + 6.0 * v.argument.cube_low
+    square = p.q * p.q
+    w = bracket * square
+    low = 2.0 * w * p.delta + bracket_low * square
+    w, low = num.patched(num.distance(z, "GELU_TANH_CURVATURE"), (w, low), 0.6)
+    return num.finish(w, low, p.t, p.s1, p.s2)
 
 
 # --- the public function --------------------------------------------------------
@@ -172,7 +243,8 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
     """
     if not approximate:
         return _erf_value(x)
-    return swish_value(x, *_argument(x))
+    v = _argument(x)
+    return swish_value(x, v.a, v.a_low)
 
 
 # --- clipped ----------------------------------------------------------------------
@@ -255,13 +327,6 @@ def _standard(x: Array, mu: Array, sigma: Array) -> tuple[Array, Array]:
     return num.clamp(z, -limit, limit), jnp.where(outside, 0.0, rest)
 
 
-def _half_square(z: Array, z_low: Array) -> tuple[Array, Array]:
-    """-(z + z_low)²/2 as (high, low)."""
-    z_high = num.high_part(z)
-    rest = (z - z_high) * (z + z_high) + 2.0 * (z * z_low)
-    return -0.5 * (z_high * z_high), -0.5 * rest
-
-
 def _density(z: Array, z_low: Array, factor: Array) -> Array:
     """factor e^(-z²/2)/√(2π)."""
     t, s1, s2 = num.exp_parts(*_half_square(z, z_low))
@@ -314,11 +379,11 @@ def laplace(
       Array([0.0061, 0.2314, 0.8504], dtype=float32)
     """
     signed, low = _standard(x, mu, sigma)
-    z, low = jnp.abs(signed), jnp.where(signed < 0, -low, low)
-    q = num.reciprocal(z + 4.0)
-    w = (z - 4.0) * q
-    t, s1, s2 = num.exp_parts(*_half_square(z, low))
-    y = num.fit("MILLS", w)
-    bend = (_ratio_low(z, w) + 8.0 * (low * q) * q) * (-2.2 - 0.6 * w)
-    y = num.scale(y + y * (t + (1.0 + t) * bend), s1, s2)
-    return jnp.where(signed < 0, y, 1.0 - y)
+    below = signed < 0
+    v = _tail(signed, low)
+    p, p_low = num.fit_low("MILLS", v.w)
+    p_low = p_low + p * (v.w_low * (0.31 * v.w - 0.81))
+    back, back_low = num.product(v.r, v.bottom, 0.0, v.bottom_low)
+    high, low = num.product(v.r, p, v.r * ((1.0 - back) - back_low), p_low)
+    y = num.finish(high, low, v.t, v.s1, v.s2)
+    return jnp.where(below, y, 1.0 - y)

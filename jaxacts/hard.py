@@ -95,3 +95,36 @@ def hard_silu(x: ArrayLike) -> Array:
     # Outside of [-3, 3] the ramp is 0 or 6; the clamp keeps -inf · 0 away.
     inside = num.clamp(x, -4.0, 3.0) * _over_six(_ramp(x))
     return jnp.where(x >= 3.0, x, inside)
+
+
+@activation(
+    family="hard",
+    formula=r"\tfrac12 x \min(\max(x + 2, 0), 2)",
+    reference=lambda m, x: m.piecewise(
+        x,
+        [(-2, "left"), (0, "right")],
+        [lambda: 0 * x, lambda: x * (x + 2) / 2, lambda: x],
+    ),
+    slope=lambda x: jnp.where(x > -2.0, num.clamp(x, None, 0.0) + 1.0, zero(x)),
+    curvature=lambda x: jnp.where((x > -2.0) & (x < 0.0), 1.0, zero(x)),
+    kinks=lambda: (
+        Kink(at=-2.0, slope=0.0, curvature=0.0),
+        Kink(at=0.0, curvature=0.0),
+    ),
+    limits=lambda: Limits(
+        minus_infinity=(-0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
+    ),
+    value_range=lambda: (-0.5, _INF),
+    paper="the hard form of mish, arXiv:1908.08681",
+)
+def hard_mish(x: ArrayLike) -> Array:
+    """Piecewise quadratic approximation of mish: x for x >= 0, and 0 below -2.
+
+    Example:
+      >>> jaxacts.hard_mish(jnp.array([-3.0, -1.0, 4.0]))
+      Array([-0. , -0.5,  4. ], dtype=float32)
+    """
+    near = num.clamp(x, -2.0, 0.0)
+    d = near + 2.0
+    d_low = num.sum_low(near, jnp.full_like(near, 2.0), d)
+    return jnp.where(x >= 0.0, x, near * (0.5 * d) + near * (0.5 * d_low))

@@ -1,10 +1,12 @@
-"""Flax linen layers of the activations that can learn.
+"""Flax linen layers: activations that can learn, and what stands beside them.
 
-There is a layer for every registered activation with a learnable parameter, made
-from its record alone: ``jaxacts.linen.PReLU`` from ``jaxacts.prelu``. Its class
-name is the registered name in CamelCase, where ``relu``, ``elu`` and ``lu`` at
-the end of a word become ``ReLU``, ``ELU`` and ``LU``. Case and underscores do
-not matter for finding it, so the spelling of a paper finds it too.
+`AlphaDropout` goes with selu; `DyT` and `Derf` stand in the place of a normalization.
+Besides, there is a layer for every registered activation with a learnable
+parameter, made from its record alone: ``jaxacts.linen.PReLU`` from
+``jaxacts.prelu``. Its class name is the registered name in CamelCase, where
+``relu``, ``elu`` and ``lu`` at the end of a word become ``ReLU``, ``ELU`` and
+``LU``. Case and underscores do not matter for finding it, so the spelling of a
+paper finds it too.
 
 Needs the extra ``linen``.
 """
@@ -21,9 +23,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxacts import _registry
-from jaxacts._spec import Spec
+from jaxacts._gaussian import erf
+from jaxacts._spec import Parameter, Spec
 
-__all__ = ["LearnableActivation", "layer", "layers"]
+__all__ = ["AlphaDropout", "Derf", "DyT", "LearnableActivation", "layer", "layers"]
+
+Initializer = Callable[..., jax.Array]
 
 
 class LearnableActivation(nn.Module, kw_only=True):
@@ -74,16 +79,38 @@ class LearnableActivation(nn.Module, kw_only=True):
         spread = [1] * x.ndim
         for axis, size in zip(self.axes, shape, strict=True):
             spread[axis] = size
-        values = {name: getattr(self, name) for name in _settings(self.spec)}
-        for parameter in self.spec.learnable:
-            initial = getattr(self, f"{parameter.name}_init")
-            if not callable(initial):
-                initial = nn.initializers.constant(initial)
-            value = self.param(parameter.name, initial, shape, self.param_dtype)
-            if shape:
-                value = value.transpose(order).reshape(spread)
-            values[parameter.name] = value
+        settings = {name: getattr(self, name) for name in _settings(self.spec)}
+        values = dict(settings)
+        # Bounds that are parameters themselves come before what they bound.
+        for parameter in sorted(
+            self.spec.learnable, key=lambda p: isinstance(p.above, str)
+        ):
+            values[parameter.name] = self._value(parameter, shape, values)
+        for name, value in values.items():
+            if shape and name not in settings:
+                values[name] = value.transpose(order).reshape(spread)
         return self.spec.function(x, **values)
+
+    def _value(
+        self, parameter: Parameter, shape: tuple[int, ...], values: dict[str, Any]
+    ) -> jax.Array:
+        initial = getattr(self, f"{parameter.name}_init")
+        if not callable(initial):
+            initial = nn.initializers.constant(initial)
+        bound = parameter.above
+        if bound is None:
+            return self.param(parameter.name, initial, shape, self.param_dtype)
+        low = jnp.asarray(
+            values[bound] if isinstance(bound, str) else bound, self.param_dtype
+        )
+
+        def stored(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+            above = initial(key, shape, dtype) - low
+            # The inverse of softplus.
+            return above + _registry.spec("log1mexp").function(above)
+
+        raw = self.param(parameter.name, stored, shape, self.param_dtype)
+        return low + _registry.spec("softplus").function(raw)
 
     def _checked_axes(self, rank: int) -> tuple[int, ...]:
         inside = [axis % rank for axis in self.axes if -rank <= axis < rank]
@@ -93,6 +120,174 @@ class LearnableActivation(nn.Module, kw_only=True):
                 f"axes from {-rank} to {rank - 1}"
             )
         return self.axes
+
+
+class _ScaledSigmoid(nn.Module, kw_only=True):
+    """f(αx + s)·γ + β, in float32 for 16-bit inputs and rounded once."""
+
+    alpha_init: float = 0.5
+    scale_init: Initializer = nn.initializers.ones_init()
+    bias_init: Initializer = nn.initializers.zeros_init()
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    shifted: ClassVar[bool]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = jnp.asarray(x, self.dtype)
+        if not jnp.issubdtype(x.dtype, jnp.floating) or x.ndim == 0:
+            raise TypeError(
+                f"{type(self).__name__}: x has dtype {x.dtype} and shape {x.shape}; "
+                "give a floating array with an axis of features"
+            )
+        wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
+        constant = nn.initializers.constant
+        known: list[tuple[str, Initializer, tuple[int, ...]]] = [
+            ("alpha", constant(self.alpha_init), ()),
+            ("scale", self.scale_init, x.shape[-1:]),
+            ("bias", self.bias_init, x.shape[-1:]),
+        ]
+        if self.shifted:
+            known.append(("shift", constant(0.0), ()))
+        # A leading axis of 1 for each other axis of x, for strict rank promotion.
+        p = {
+            name: self.param(name, init, shape, self.param_dtype)
+            .astype(wide)
+            .reshape((1,) * (x.ndim - len(shape)) + shape)
+            for name, init, shape in known
+        }
+        inner = p["alpha"] * x.astype(wide)
+        if self.shifted:
+            inner = inner + p["shift"]
+        return (self._sigmoid(inner) * p["scale"] + p["bias"]).astype(x.dtype)
+
+    @staticmethod
+    def _sigmoid(x: jax.Array) -> jax.Array:
+        raise NotImplementedError
+
+
+class DyT(_ScaledSigmoid, kw_only=True):
+    """Dynamic tanh, tanh(αx)·γ + β, in the place of a normalization.
+
+    Zhu et al., Transformers without Normalization, 2025. α is one number, γ and β
+    (``scale`` and ``bias``) are one a feature, the last axis.
+
+    Args:
+      x: floating array of one axis or more.
+
+    Returns:
+      An array of the shape of ``x``, of ``dtype`` or else of the dtype of ``x``.
+
+    Raises:
+      TypeError: ``x`` is not floating, or has no axis.
+
+    Attributes:
+      alpha_init: where α starts.
+      scale_init, bias_init: initializers of γ and β.
+      dtype: the dtype to return; ``None`` for that of ``x``.
+      param_dtype: the dtype in which the parameters are kept.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> import jaxacts.linen
+      >>> x = jnp.array([[-100.0, 0.0, 2.0]])
+      >>> y, _ = jaxacts.linen.DyT().init_with_output(jax.random.key(0), x)
+      >>> [round(float(v), 4) for v in y[0]]
+      [-1.0, 0.0, 0.7616]
+    """
+
+    shifted: ClassVar[bool] = False
+
+    @staticmethod
+    def _sigmoid(x: jax.Array) -> jax.Array:
+        return _registry.spec("tanh").function(x)
+
+
+class Derf(_ScaledSigmoid, kw_only=True):
+    """Dynamic erf, erf(αx + s)·γ + β, in the place of a normalization.
+
+    arXiv:2512.10938. α and s (``shift``) are one number each, γ and β (``scale`` and
+    ``bias``) one a feature, the last axis. s starts at 0. See `DyT` for the fields.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> import jaxacts.linen
+      >>> x = jnp.array([[-100.0, 0.0, 2.0]])
+      >>> y, _ = jaxacts.linen.Derf().init_with_output(jax.random.key(0), x)
+      >>> [round(float(v), 4) for v in y[0]]
+      [-1.0, 0.0, 0.8427]
+    """
+
+    shifted: ClassVar[bool] = True
+
+    @staticmethod
+    def _sigmoid(x: jax.Array) -> jax.Array:
+        return erf(x)
+
+
+class AlphaDropout(nn.Module):
+    """Dropout that keeps mean 0 and variance 1, for layers with selu.
+
+    Klambauer et al., arXiv:1706.02515. What is dropped becomes selu's limit on the
+    left, -1.7581, and the whole is scaled and shifted back. Dropping zeros, as
+    ``nn.Dropout`` does, moves the variance instead.
+
+    Args:
+      x: floating array of any shape.
+      deterministic: with True, ``x`` comes back; overrides the field.
+
+    Returns:
+      An array of the shape and dtype of ``x``.
+
+    Raises:
+      ValueError: ``rate`` is not in [0, 1), or ``deterministic`` is given neither
+        here nor as a field.
+
+    Attributes:
+      rate: the probability to drop, 0 <= rate < 1.
+      broadcast_dims: axes along which all is dropped or nothing.
+      deterministic: whether nothing is dropped.
+      rng_collection: the name of the random stream.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> import jaxacts.linen
+      >>> dropout = jaxacts.linen.AlphaDropout(0.5, deterministic=False)
+      >>> y = dropout.apply({}, jnp.zeros(4), rngs={"dropout": jax.random.key(0)})
+      >>> sorted({round(float(v), 4) for v in y})
+      [-0.7792, 0.7792]
+    """
+
+    rate: float
+    broadcast_dims: tuple[int, ...] = ()
+    deterministic: bool | None = None
+    rng_collection: str = "dropout"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, deterministic: bool | None = None) -> jax.Array:
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"rate={self.rate}; give 0 <= rate < 1")
+        if deterministic is None:
+            deterministic = self.deterministic
+        if deterministic is None:
+            raise ValueError(
+                "deterministic is given neither as a field nor at the call; "
+                "give True or False"
+            )
+        if deterministic or self.rate == 0:
+            return x
+        limits = _registry.spec("selu").limits
+        assert limits is not None
+        dropped = limits().minus_infinity[0]
+        keep = 1.0 - self.rate
+        factor = (keep + dropped**2 * keep * self.rate) ** -0.5
+        shift = -factor * self.rate * dropped
+        axes = {axis % x.ndim for axis in self.broadcast_dims}
+        shape = [1 if axis in axes else n for axis, n in enumerate(x.shape)]
+        kept = jax.random.bernoulli(self.make_rng(self.rng_collection), keep, shape)
+        constant = jnp.asarray(factor * dropped + shift, x.dtype)
+        return jnp.where(kept, factor * x + shift, constant)
 
 
 def layers() -> tuple[str, ...]:
@@ -139,7 +334,7 @@ def _layer(name: str) -> type[LearnableActivation]:
     fields = dict(_settings(spec))
     fields.update({f"{p.name}_init": p.initial for p in spec.learnable})
     class_name = _class_name(name)
-    lines = [f"  {p.name}_init: {p.description}" for p in spec.learnable]
+    lines = [f"  {p.name}_init: {_described(p)}" for p in spec.learnable]
     namespace = {
         "__module__": __name__,
         "__qualname__": class_name,
@@ -157,6 +352,15 @@ def _layer(name: str) -> type[LearnableActivation]:
         lambda body: body.update(namespace),
     )
     return made
+
+
+def _described(parameter: Parameter) -> str:
+    if parameter.above is None:
+        return parameter.description
+    return (
+        f"{parameter.description}; kept above {parameter.above}, as the inverse "
+        "softplus of the difference"
+    )
 
 
 def _settings(spec: Spec) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Functions of e^(e^x): the Gompertz function and tanh of an exponential."""
 
-# mypy: disable-error-code="arg-type,operator,no-untyped-def"
+# mypy: disable-error-code="arg-type,operator,union-attr,no-untyped-def"
 # Public signatures say what a caller may pass; the decorator hands arrays in.
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _coefficients_nested as table
+from jaxacts import _coefficients_nested as _table
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._nested import inner_exp
@@ -33,15 +33,15 @@ def _golu_parts(x: Array):
 def _golu_slope(x: Array) -> Array:
     near, inner, (t, s1, s2) = _golu_parts(x)
     y = 1.0 + near * inner.w
-    y = num.times_near_zero(near, "GOLU_SLOPE", y, 0.2, t, table)
+    y = num.times_near_zero(near, "GOLU_SLOPE", y, 0.2, t, _table)
     return num.scale(y, s1, s2)
 
 
 def _golu_curvature(x: Array) -> Array:
     near, inner, (t, s1, s2) = _golu_parts(x)
     y = 2.0 + near * (inner.w - 1.0)
-    y = num.near_zero(near, "GOLU_CURVATURE_NEGATIVE", y, 0.3, table=table)
-    y = num.near_zero(near, "GOLU_CURVATURE_POSITIVE", y, 0.6, table=table)
+    y = num.near_zero(near, "GOLU_CURVATURE_NEGATIVE", y, 0.3, table=_table)
+    y = num.near_zero(near, "GOLU_CURVATURE_POSITIVE", y, 0.6, table=_table)
     y = y + y * t
     y = num.scale(y + y * inner.t, inner.s1, inner.s2)
     return num.scale(y, s1, s2)
@@ -109,7 +109,7 @@ def _tanhexp_slope(x: Array) -> Array:
     right = (1.0 + change) + num.sum_low(rise, fall, change)
     tangent = inner.w * ratio
     left = ratio + near * (1.0 - tangent * tangent)
-    left = num.times_near_zero(near, "TANHEXP_SLOPE", left, 0.4, inner.t, table)
+    left = num.times_near_zero(near, "TANHEXP_SLOPE", left, 0.4, inner.t, _table)
     left = num.scale(left, inner.s1, inner.s2)
     return jnp.where(near < _SEAM, left, right)
 
@@ -122,8 +122,8 @@ def _tanhexp_curvature(x: Array) -> Array:
     right = ((2.0 + near) - 2.0 * xu) + 2.0 * rest
     left = 2.0 + near * (1.0 - (2.0 * inner.w) * (inner.w * ratio))
     y = jnp.where(near < _SEAM, left, right)
-    y = num.near_zero(near, "TANHEXP_CURVATURE_NEGATIVE", y, 0.6, table=table)
-    y = num.near_zero(near, "TANHEXP_CURVATURE_POSITIVE", y, 0.25, table=table)
+    y = num.near_zero(near, "TANHEXP_CURVATURE_NEGATIVE", y, 0.6, table=_table)
+    y = num.near_zero(near, "TANHEXP_CURVATURE_POSITIVE", y, 0.25, table=_table)
     y = num.scale(y + y * inner.t, inner.s1, inner.s2)
     return _square_secant(p, y)
 

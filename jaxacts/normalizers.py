@@ -277,3 +277,94 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     """
     kind = jnp.result_type(float) if dtype is None else dtype
     return jax.nn.one_hot(x, num_classes, dtype=kind, axis=axis)
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"\frac{e^{-x_i}}{\sum_j e^{-x_j}}",
+    static=("axis",),
+    paper="softmax of the negated argument",
+)
+def softmin(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Array:
+    """Softmin: softmax of -x, largest where x is smallest.
+
+    Args:
+      x: real array; floating dtypes stay, others become the default float.
+      axis: the axis or axes: an int, a tuple, or None for all of them.
+      where: the entries that count, a boolean array that broadcasts against x;
+        the others are 0, and so is a row in which none counts.
+
+    Returns:
+      An array of the shape and dtype of x. A row with -inf is NaN.
+
+    Example:
+      >>> jaxacts.softmin(jnp.array([0.0, 0.0, 1000.0]))
+      Array([0.5, 0.5, 0. ], dtype=float32)
+    """
+    return _softmax(-checked_float("softmin", "x", x), axis, where)
+
+
+@jax.custom_jvp
+def _straight_through(hard: Array, soft: Array) -> Array:
+    """hard, with the derivative of soft."""
+    return hard
+
+
+@_straight_through.defjvp
+def _straight_through_jvp(primals: Any, tangents: Any) -> Any:
+    return _straight_through(*primals), tangents[1]
+
+
+@function_of_axes(
+    family="normalizers",
+    formula=r"\frac{e^{(x_i + g_i)/\tau}}{\sum_j e^{(x_j + g_j)/\tau}}, \quad "
+    r"g_i \sim -\log(-\log U(0, 1))",
+    static=("hard", "axis"),
+    paper="arXiv:1611.01144",
+)
+def gumbel_softmax(
+    key: Array,
+    logits: ArrayLike,
+    temperature: ArrayLike = 1.0,
+    hard: bool = False,
+    axis: int = -1,
+    where: ArrayLike | None = None,
+) -> Array:
+    """A relaxed random choice: softmax of logits with Gumbel noise.
+
+    Args:
+      key: a key of ``jax.random``; equal keys give equal samples.
+      logits: real array, unnormalized log-probabilities; -inf is never chosen.
+        Floating dtypes stay, others become the default float. 16-bit logits
+        draw and compute in float32, and round once.
+      temperature: the temperature τ > 0; towards 0 the sample becomes a vector
+        with a single 1. A number or an array that broadcasts against logits;
+        differentiable.
+      hard: return the vector with a single 1 at the largest entry, with the
+        derivative of the relaxed sample (straight-through).
+      axis: the axis of the choice.
+      where: the entries that can be chosen, a boolean array that broadcasts
+        against logits; the others are 0, and so is a row in which none can.
+
+    Returns:
+      An array of the shape and dtype of logits. A row with +inf is NaN.
+
+    Example:
+      >>> logits = jnp.array([0.0, 2.0, -jnp.inf])
+      >>> y = jaxacts.gumbel_softmax(jax.random.key(0), logits, hard=True)
+      >>> float(y.sum()), float(y[2])
+      (1.0, 0.0)
+    """
+    logits = checked_float("gumbel_softmax", "logits", logits)
+    wide = _wide(logits)
+    scale = checked_float("gumbel_softmax", "temperature", temperature)
+    noise = jax.random.gumbel(key, wide.shape, wide.dtype)
+    soft = _softmax((wide + noise) / scale.astype(wide.dtype), axis, where)
+    if hard:
+        best = jax.nn.one_hot(
+            jnp.argmax(soft, axis), soft.shape[axis], dtype=soft.dtype, axis=axis
+        )
+        # A row of NaN stays NaN, and one of zeros has nothing to choose.
+        chosen = jnp.where(jnp.any(soft > 0, axis, keepdims=True), best, 0.0)
+        soft = _straight_through(jnp.where(jnp.isnan(soft), soft, chosen), soft)
+    return soft.astype(logits.dtype)

@@ -40,12 +40,12 @@ def _argument(x: Array, factor: Array) -> tuple[Array, Array]:
 
 
 def _aptx_slope(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
-    y = swish_slope(*_argument(x, 2.0 * beta), 2.0 * gamma)
+    y = swish_slope(*_argument(x, 2.0 * beta), factor=2.0 * gamma)
     return jnp.where(alpha == 1.0, y, y + gamma * (alpha - 1.0))
 
 
 def _aptx_curvature(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
-    return swish_curvature(*_argument(x, 2.0 * beta), 4.0 * beta * gamma)
+    return swish_curvature(*_argument(x, 2.0 * beta), factor=4.0 * beta * gamma)
 
 
 def _aptx_alpha(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
@@ -121,13 +121,13 @@ def _acon_argument(x: Array, p1: Array, p2: Array, beta: Array):
 
 
 def _acon_slope(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
-    y = swish_slope(*_acon_argument(x, p1, p2, beta), p1 - p2)
+    y = swish_slope(*_acon_argument(x, p1, p2, beta), factor=p1 - p2)
     return jnp.where(p2 == 0, y, y + p2)
 
 
 def _acon_curvature(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
     d = p1 - p2
-    return swish_curvature(*_acon_argument(x, p1, p2, beta), (d * d) * beta)
+    return swish_curvature(*_acon_argument(x, p1, p2, beta), factor=(d * d) * beta)
 
 
 def _acon_value(x: Array, p1: Array, p2: Array, beta: Array) -> Array:

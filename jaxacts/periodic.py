@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _coefficients_periodic as table
+from jaxacts import _coefficients_periodic as _table
 from jaxacts import _numerics as num
 from jaxacts import _pairs as pairs
 from jaxacts._elementwise import activation
@@ -195,7 +195,7 @@ def _gcu_slope(x: Array) -> Array:
     p, p_low = pairs.multiply((x, jnp.zeros_like(x)), (-s, -s_low))
     total, rest = pairs.add((p, p_low), (c, c_low))
     z = num.magnitude(x)
-    return num.near_zero(z, "GCU_SLOPE", total + rest, 0.3, table=table)
+    return num.near_zero(z, "GCU_SLOPE", total + rest, 0.3, table=_table)
 
 
 def _gcu_curvature(x: Array) -> Array:
@@ -205,7 +205,7 @@ def _gcu_curvature(x: Array) -> Array:
     total, rest = pairs.add((p, p_low), (-2.0 * s, -2.0 * s_low))
     whole = jnp.where(jnp.abs(x) < 1e-9, -3.0 * x, total + rest)
     z = num.magnitude(x)
-    near = num.near_zero(z, "GCU_CURVATURE", jnp.ones_like(x), 0.3, table=table)
+    near = num.near_zero(z, "GCU_CURVATURE", jnp.ones_like(x), 0.3, table=_table)
     return jnp.where(jnp.abs(z - 2.2889) < 0.29, -x * near, whole)
 
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts._elementwise import activation
+from jaxacts._elementwise import activation, checked_float, function_of_axes
 from jaxacts._numerics import Array, sign_bit, zero
 from jaxacts._spec import Kink, Limits, Parameter
 
@@ -128,6 +131,44 @@ def relu6(x: ArrayLike) -> Array:
       Array([0., 2., 6.], dtype=float32)
     """
     return jnp.minimum(jnp.maximum(x, 0), 6)
+
+
+def _threshold_reference(m, x, theta, value):
+    return m.piecewise(x, [(theta, "left")], [lambda: value + 0 * x, lambda: x])
+
+
+@activation(
+    family="rectifiers",
+    formula=r"x \text{ for } x > \theta, \quad v \text{ for } x \le \theta",
+    reference=_threshold_reference,
+    parameters=(
+        Parameter(
+            name="theta",
+            default=None,
+            description="the threshold θ; the derivative in it is 0",
+        ),
+        Parameter(name="value", default=None, description="the value v below"),
+    ),
+    cases=({"theta": 0.5, "value": 20.0}, {"theta": -1.0, "value": -1.0}),
+    slope=lambda x, theta, value: jnp.where(
+        x > theta, 1.0, zero(x) + zero(theta) + zero(value)
+    ),
+    curvature=lambda x, theta, value: zero(x) + zero(theta) + zero(value),
+    kinks=lambda theta, value: (Kink(at=theta, slope=0.0, curvature=0.0),),
+    limits=lambda theta, value: Limits(
+        minus_infinity=(value, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
+    ),
+    paper="torch.nn.Threshold",
+)
+def threshold(x: ArrayLike, theta: ArrayLike, value: ArrayLike) -> Array:
+    """Threshold: x above θ, a given value at θ and below.
+
+    Example:
+      >>> jaxacts.threshold(jnp.array([-1.0, 0.1, 2.0]), theta=0.1, value=20.0)
+      Array([20., 20.,  2.], dtype=float32)
+    """
+    # NaN, in x or θ, is on neither side.
+    return jnp.where(x > theta, x, jnp.where(x <= theta, value, jnp.nan))
 
 
 # --- leaky --------------------------------------------------------------------
@@ -271,3 +312,105 @@ def leaky_relu6(x: ArrayLike, negative_slope: ArrayLike = 0.01) -> Array:
       Array([-0.02,  3.  ,  6.  ], dtype=float32)
     """
     return jnp.minimum(_leaky(x, negative_slope), 6.0)
+
+
+# --- random slope -------------------------------------------------------------
+
+
+@function_of_axes(
+    family="rectifiers",
+    formula=r"x \text{ for } x \ge 0, \quad \alpha x \text{ for } x < 0, \quad "
+    r"\alpha \sim U(l, u)",
+    paper="arXiv:1505.00853",
+)
+def rrelu(
+    x: ArrayLike,
+    key: Array | None = None,
+    lower: ArrayLike = 1 / 8,
+    upper: ArrayLike = 1 / 3,
+) -> Array:
+    """Randomized leaky rectified linear unit.
+
+    For training give a key: every entry of x draws a slope of its own, which
+    the gradient uses too. For evaluation give none: the slope is the mean,
+    (lower + upper)/2. At 0 the slope is 1; NaN gives NaN.
+
+    Args:
+      x: real array or number; floating dtypes stay, others become the default
+        float. 16- and 8-bit inputs draw and multiply in float32, and round once.
+      key: a key of ``jax.random``, or None.
+      lower: the least slope for x < 0.
+      upper: the largest slope for x < 0.
+
+    Returns:
+      An array of the shape and dtype of x.
+
+    Raises:
+      TypeError: an argument is complex, text, or no array or number.
+
+    Example:
+      >>> jaxacts.rrelu(jnp.array([-24.0, 3.0]))
+      Array([-5.5,  3. ], dtype=float32)
+      >>> y = jaxacts.rrelu(jnp.array([-24.0, 3.0]), jax.random.key(0))
+      >>> bool(-8 <= y[0] <= -3), float(y[1])
+      (True, 3.0)
+    """
+    x = checked_float("rrelu", "x", x)
+    wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
+    low = checked_float("rrelu", "lower", lower).astype(wide)
+    high = checked_float("rrelu", "upper", upper).astype(wide)
+    if key is None:
+        return prelu(x, low + 0.5 * (high - low))
+    return prelu(x, low + jax.random.uniform(key, x.shape, wide) * (high - low))
+
+
+# --- both signs ---------------------------------------------------------------
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _crelu(x: Array, axis: int) -> Array:
+    return jnp.concatenate([jnp.maximum(x, 0), jnp.maximum(-x, 0)], axis)
+
+
+@_crelu.defjvp
+def _crelu_jvp(axis, primals, tangents):
+    y = _crelu(primals[0], axis)
+
+    def push(y: Array, t: Array) -> Array:
+        slope = jnp.where(y > 0, jnp.ones_like(y), zero(y))
+        return slope * jnp.concatenate([t, -t], axis)
+
+    # The output tells the slope, and is all that backward keeps.
+    return y, jax.checkpoint(push, prevent_cse=False)(y, tangents[0])
+
+
+@function_of_axes(
+    family="rectifiers",
+    formula=r"[\max(x, 0), \max(-x, 0)]",
+    static=("axis",),
+    paper="arXiv:1603.05201",
+)
+def crelu(x: ArrayLike, axis: int = -1) -> Array:
+    """Concatenated rectified linear units: of x, then of -x.
+
+    Args:
+      x: real array of at least one axis; floating dtypes stay, others become the
+        default float.
+      axis: the axis along which the two are joined.
+
+    Returns:
+      An array with twice the length along ``axis``, in the dtype of x. The slope
+      at 0 is 0 in both halves; NaN gives NaN in both. Backward keeps the output.
+
+    Raises:
+      TypeError: x is complex, text, or no array or number.
+      ValueError: the axis does not exist.
+
+    Example:
+      >>> jaxacts.crelu(jnp.array([-2.0, 3.0]))
+      Array([0., 3., 2., 0.], dtype=float32)
+    """
+    x = checked_float("crelu", "x", x)
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"crelu: axis={axis} does not exist in shape {x.shape}")
+    return _crelu(x, axis)

@@ -10,7 +10,7 @@ import math
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _coefficients_gated as table
+from jaxacts import _coefficients_gated as _table
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._numerics import Array
@@ -45,8 +45,8 @@ def _patched(near: Array, zeros: dict[str, float], y: Array, t: Array) -> Array:
     *others, last = zeros
     for name in others:
         none = jnp.zeros_like(y)
-        y = num.times_near_zero(near, name, y, zeros[name], none, table)
-    return num.times_near_zero(near, last, y, zeros[last], t, table)
+        y = num.times_near_zero(near, name, y, zeros[name], none, _table)
+    return num.times_near_zero(near, last, y, zeros[last], t, _table)
 
 
 # --- logish: x log(1 + σ(x)), log(1 + σ) = 2 atanh(u/(2 + 3u)), u = e^x -------------

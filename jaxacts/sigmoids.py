@@ -110,9 +110,14 @@ def hard_tanh(x: ArrayLike) -> Array:
 # --- soft sign ----------------------------------------------------------------
 
 
+def _far(x: Array) -> float:
+    """Beyond, 1/(1 + |x|)² is 0."""
+    return 1e30 if x.dtype == jnp.float32 else 1e200
+
+
 def _one_over_one_plus(x: Array) -> tuple[Array, Array]:
     """(q, delta) with 1/(1 + |x|) = q (1 + delta)."""
-    z = num.clamp(num.magnitude(x), None, 1e30)
+    z = num.clamp(num.magnitude(x), None, _far(x))
     d = 1.0 + z
     d_low = num.sum_low(z, jnp.ones_like(z), d)
     q = num.reciprocal(d)
@@ -122,14 +127,14 @@ def _one_over_one_plus(x: Array) -> tuple[Array, Array]:
 def _soft_sign_slope(x: Array) -> Array:
     q, delta = _one_over_one_plus(x)
     w = q * q
-    return jnp.where(jnp.abs(x) < 1e30, w + w * (2.0 * delta), zero(x))
+    return jnp.where(jnp.abs(x) < _far(x), w + w * (2.0 * delta), zero(x))
 
 
 def _soft_sign_curvature(x: Array) -> Array:
     q, delta = _one_over_one_plus(x)
     w = 2.0 * (q * q) * q
     y = w + w * (3.0 * delta)
-    y = jnp.where(jnp.abs(x) < 1e30, y, zero(x))
+    y = jnp.where(jnp.abs(x) < _far(x), y, zero(x))
     return jnp.where(x < 0, y, -y)
 
 

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -162,14 +164,21 @@ def _quick_argument(x: Array) -> tuple[Array, Array]:
 
 
 def _quick_curvature(x: Array) -> Array:
-    return swish_curvature(*_quick_argument(x), float(_QUICK))
+    z = num.magnitude(num.clamp(x, -1e3, 1e3))
+    at = num.scaled_distance(_QUICK, z, "SILU_CURVATURE")
+    return swish_curvature(*_quick_argument(x), float(_QUICK), at)
+
+
+def _quick_slope(x: Array) -> Array:
+    at = num.scaled_distance(_QUICK, num.clamp(x, -1e3, 1e3), "SILU_SLOPE")
+    return swish_slope(*_quick_argument(x), at=at)
 
 
 @activation(
     family="smooth_rectifiers",
     formula=r"x \, \sigma(1.702 x)",
     reference=lambda m, x: x / (1 + m.exp(-m.const(_QUICK) * x)),
-    slope=lambda x: swish_slope(*_quick_argument(x)),
+    slope=_quick_slope,
     curvature=_quick_curvature,
     limits=lambda: Limits(
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
@@ -187,47 +196,118 @@ def quick_gelu(x: ArrayLike) -> Array:
     return swish_value(x, *_quick_argument(x))
 
 
-# --- Mish, in u = e^x: tanh(softplus(x)) = u(u + 2)/D = 1 - 2/D,
-# D = u² + 2u + 2 ---------------------------------------------------------------
-
-# To the right of this u >= 0.42, and 1 - 2/D does not cancel.
-_MISH_SEAM = -0.87
+# --- Mish, in e = e^-|x|: tanh(softplus(x)) = N e/D for x < 0 and N/D for x > 0,
+# N = 2 + e and 1 + 2e, D = N + e (1 + e) and N + 2e² ---------------------------
 
 
-def _mish_parts(x: Array):
-    """(t, s1, s2, u, q): e^x = (1 + t) s1 s2 = u up to x = 20, and q = 1/D."""
-    t, s1, s2 = num.exp_parts(num.clamp(x, -170.0, 20.0), jnp.zeros_like(x))
-    u = num.scale(1.0 + t, s1, s2)
-    return t, s1, s2, u, num.reciprocal(2.0 + u * (u + 2.0))
+class _Mish(NamedTuple):
+    """e = e^-|x| = (1 + t) s1 s2; N, D and 1/D = q, with rounding errors."""
+
+    e: Array
+    t: Array
+    s1: Array
+    s2: Array
+    n: Array
+    n_low: Array
+    d: Array
+    d_low: Array
+    q: Array
+
+    def over_d(self, top: Array, top_low: Array) -> tuple[Array, Array]:
+        """(top + top_low)/D and its rounding error."""
+        w = top * self.q
+        rest = (top - w * self.d) + (top_low - w * self.d_low)
+        return w, rest * self.q
+
+
+def _mish_parts(x: Array) -> _Mish:
+    t, s1, s2 = num.exp_parts(-num.magnitude(x), jnp.zeros_like(x))
+    s = s1 * s2
+    below = x < 0
+    ones, step = jnp.where(below, 2.0, 1.0), jnp.where(below, s, 2.0 * s)
+    # Below 2^-20 the exponential is short against a sum that must be exact.
+    large = s > 1e-6
+    base = jnp.where(large, ones + step, ones)
+    rest = jnp.where(large, step * t, step + step * t)
+    n = base + rest
+    n_low = rest - (n - base)
+    e = num.scale(1.0 + t, s1, s2)
+    more = e * jnp.where(below, 1.0 + e, 2.0 * e)
+    d = n + more
+    d_low = (more - (d - n)) + n_low
+    return _Mish(e, t, s1, s2, n, n_low, d, d_low, num.reciprocal(d))
+
+
+def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
+    """e (A + z B) for fitted A and B of e up to ``largest``."""
+    small = num.clamp(e, None, largest)
+    a, b = num.fit(f"{name}_CONSTANT", small), num.fit(f"{name}_LINEAR", small)
+    return small * (a + z * b)
 
 
 def _mish_slope(x: Array) -> Array:
-    t, s1, s2, u, q = _mish_parts(x)
-    near = num.clamp(x, -170.0, 20.0)
-    right = 1.0 + 2.0 * q * (2.0 * near * ((u * (u + 1.0)) * q) - 1.0)
-    bracket = 4.0 * (1.0 + near) + u * ((6.0 + 4.0 * near) + u * (4.0 + u))
-    left = num.near_zero(near, "MISH_SLOPE", bracket, 0.6) * (q * q)
-    left = num.scale(left + left * t, s1, s2)
-    return jnp.where(x > -0.5, right, left)
+    p = _mish_parts(x)
+    e, z = p.e, num.clamp(num.magnitude(x), None, 1e3)
+    below = x < 0
+    # (N + 4 x e² (1 + e)/D)/D to the right, e (N + 4 x (1 + e)/D)/D just left of 0.
+    extra = ((z * jnp.where(below, -1.0, e * e)) * (4.0 + 4.0 * e)) * p.q
+    total = p.n + extra
+    right = p.over_d(total, (extra - (total - p.n)) + p.n_low)
+    # Over e: a polynomial around the zero, (1 + x) + e (...) further down.
+    far = x < -1.9
+    tail = (1.0 - z) + _linear(e, 0.157, z, "MISH_TAIL")
+    w = jnp.where(far, tail, right[0])
+    left = num.patched(
+        num.distance(-z, "MISH_SLOPE"),
+        (w, jnp.where(far, 0.0, right[1])),
+        0.75,
+    )
+    return num.finish(
+        jnp.where(below, left[0], right[0]),
+        jnp.where(below, left[1], right[1]),
+        jnp.where(below, p.t, 0.0),
+        jnp.where(below, p.s1, 1.0),
+        jnp.where(below, p.s2, 1.0),
+    )
 
 
 def _mish_curvature(x: Array) -> Array:
-    z = num.magnitude(x)
-    t, s1, s2 = num.exp_parts(-z, jnp.zeros_like(z))
-    e = num.scale(1.0 + t, s1, s2)
-    near = num.clamp(x, -1e3, 1e3)
-    left = 4.0 + e * (8.0 + e * (6.0 + 2.0 * e))
-    left = left + near * (2.0 + e * (2.0 - e * (3.0 + 2.0 * e)))
-    left = num.near_zero(near, "MISH_CURVATURE_NEGATIVE", left, 0.8)
-    right = 2.0 + e * (6.0 + e * (8.0 + 4.0 * e))
-    right = right - near * (2.0 + e * (3.0 - e * (2.0 + 2.0 * e)))
-    right = num.near_zero(near, "MISH_CURVATURE_POSITIVE", right, 0.8)
+    p = _mish_parts(x)
+    e, near = p.e, num.clamp(x, -1e3, 1e3)
     below = x < 0
-    # D for x < 0; D e² for x > 0, where one more factor e stands outside.
-    q = num.reciprocal(jnp.where(below, 2.0 + e * (2.0 + e), 1.0 + e * (2.0 + 2.0 * e)))
-    w = jnp.where(below, left, right + right * t) * (4.0 * q * q * q)
-    w = num.scale(w + w * t, s1, s2)
-    return num.scale(w, jnp.where(below, 1.0, s1), jnp.where(below, 1.0, s2))
+    # Around 0, 4 e B/D³ for x < 0 and 4 e² B/D³ for x > 0.
+    left = (4.0 + 2.0 * near) + e * (
+        (8.0 + 2.0 * near) + e * ((6.0 - 3.0 * near) + e * (2.0 - 2.0 * near))
+    )
+    right = (2.0 - 2.0 * near) + e * (
+        (6.0 - 3.0 * near) + e * ((8.0 + 2.0 * near) + e * (4.0 + 2.0 * near))
+    )
+    delta = (1.0 - p.q * p.d) - p.q * p.d_low
+    w = jnp.where(below, left, right) * (4.0 * (p.q * (p.q * p.q)))
+    # Beyond the two zeros, e (2 + x + e ...) and e² (8 - 8 x + e ...).
+    tail = jnp.where(
+        below,
+        (2.0 + near) + _linear(e, 0.0302, -near, "MISH_LEFT"),
+        (8.0 - 8.0 * near) + _linear(e, 0.0672, near, "MISH_RIGHT"),
+    )
+    far = jnp.abs(x - 0.43) > 2.34  # x < -1.9 or x > 2.7: around or beyond a zero
+    low = jnp.where(far, 0.0, w * (3.0 * delta))
+    w = jnp.where(far, tail, w)
+    # One factor e of the right side's e²; the other is multiplied in the end.
+    s = p.s1 * p.s2
+    low = jnp.where(below, low, s * (low + p.t * (w + low)))
+    w = jnp.where(below, w, s * w)
+    w, low = num.patched(
+        num.distance(near, "MISH_CURVATURE_NEGATIVE"),
+        (w, low),
+        1.4,
+    )
+    w, low = num.patched(
+        num.distance(near, "MISH_CURVATURE_POSITIVE"),
+        (w, low),
+        1.3,
+    )
+    return num.finish(w, low, p.t, p.s1, p.s2)
 
 
 @activation(
@@ -251,14 +331,17 @@ def mish(x: ArrayLike) -> Array:
       >>> f"{jaxacts.mish(-80.0):.5g}"
       '-1.4439e-33'
     """
-    t, s1, s2, u, q = _mish_parts(x)
-    right = jnp.where(jnp.abs(x) < 1e-30, x * (1.0 - 2.0 * q), x - x * (2.0 * q))
-    near = num.clamp(x, -1e3, 20.0)
-    # u (1 - c) = u(u + 2)/D, with c small on the left.
-    c = (u * (u + 1.0)) * q
-    left = num.scale(near + near * (t - (c + c * t)), s1, s2)
-    right = jnp.where(x > 20.0, x, right)
-    return jnp.where(x > _MISH_SEAM, right, left)
+    p = _mish_parts(x)
+    below = x < 0
+    ratio, ratio_low = p.over_d(p.n, p.n_low)
+    # Below, e underflows against every x; above, 1 - tanh is lost.
+    near, t = num.clamp(x, -1e4, 20.0), jnp.where(below, p.t, 0.0)
+    high, low = num.product(near, ratio, 0.0, ratio_low)
+    y = num.finish(
+        high, low, t, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0)
+    )
+    y = jnp.where(jnp.abs(x) < 1e-20, x * ratio, y)  # where halves of x underflow
+    return jnp.where(x > 20.0, x, y)
 
 
 # --- squareplus ---------------------------------------------------------------
@@ -268,26 +351,50 @@ def mish(x: ArrayLike) -> Array:
 _SQUAREPLUS_FAR = 1e12
 
 
-def _hypotenuse(x: Array, b: Array) -> tuple[Array, Array, Array, Array]:
-    """(x, |x|, x² + b, its root), with x cut to where b still counts."""
-    x = num.clamp(x, -_SQUAREPLUS_FAR, _SQUAREPLUS_FAR)
-    square = x * x + b
-    return x, num.magnitude(x), square, jnp.sqrt(square)
+def _hypotenuse(x: Array, b: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """(|x|, x² + b, h, relative error of h, 1/h roughly), h its root.
+
+    With x cut to where b still counts.
+    """
+    x, b = jnp.broadcast_arrays(x, b)
+    z = num.magnitude(num.clamp(x, -_SQUAREPLUS_FAR, _SQUAREPLUS_FAR))
+    high, low = num.product(z, z)
+    total = high + b
+    low = num.sum_low(high, b, total) + low
+    square = total + low
+    low = low - (square - total)
+    root = jnp.sqrt(square)
+    inverse = num.rough_reciprocal(root)
+    root_high, root_rest = num.product(root, root)
+    rest = ((square - root_high) - root_rest) + low
+    return z, square, root, 0.5 * (rest * inverse) * inverse, inverse
+
+
+def _sum_with_root(z: Array, root: Array, relative: Array) -> tuple[Array, Array]:
+    """(m, relative error of m), m = z + h."""
+    m = root + z
+    low = (z - (m - root)) + ((root - (m - (m - root))) + root * relative)
+    return m, low * num.rough_reciprocal(m)
 
 
 def _squareplus_slope(x: Array, b: Array) -> Array:
-    near, z, square, root = _hypotenuse(x, b)
-    ratio = near / root
-    # (h - z)/(2h) = b/(2(h² + hz)) where 1/2 + x/(2h) would cancel.
-    tail = (0.5 * b) / (square + root * z)
-    close = jnp.where(ratio > -0.4, 0.5 + 0.5 * ratio, tail)
+    z, _, root, error, _ = _hypotenuse(x, b)
+    m, m_error = _sum_with_root(z, root, error)
+    # (h - |x|)/(2 h) = b/(2 h (h + |x|)), and 1 minus that on the right.
+    y = (0.5 * b) / (root * m)
+    y = y - y * (error + m_error)
+    close = jnp.where(x < 0, y, 1.0 - y)
     return jnp.where(x < -_SQUAREPLUS_FAR, (0.25 * b / x) / x, close)
 
 
 def _squareplus_curvature(x: Array, b: Array) -> Array:
-    _, _, square, root = _hypotenuse(x, b)
-    far = jnp.abs(((0.5 * b / x) / x) / x)
-    return jnp.where(jnp.abs(x) > _SQUAREPLUS_FAR, far, (0.5 * b) / (square * root))
+    _, square, root, error, _ = _hypotenuse(x, b)
+    # Cut for the sake of reverse mode, which multiplies the zero that flows into
+    # the branch not taken by its slope.
+    away = num.clamp(jnp.abs(x), _SQUAREPLUS_FAR)
+    far = ((0.5 * b / away) / away) / away
+    close = (0.5 * b) / (square * root)
+    return jnp.where(jnp.abs(x) > _SQUAREPLUS_FAR, far, close - close * error)
 
 
 @activation(
@@ -318,8 +425,10 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
       >>> jaxacts.squareplus(jnp.array([-3.0, 0.0, 2.0]))
       Array([0.3028, 1.    , 2.4142], dtype=float32)
     """
-    _, z, _, root = _hypotenuse(x, b)
-    close = jnp.where(x < 0, (0.5 * b) / (root + z), 0.5 * (z + root))
+    z, _, root, error, _ = _hypotenuse(x, b)
+    m, m_error = _sum_with_root(z, root, error)
+    y = (0.5 * b) / m
+    close = jnp.where(x < 0, y - y * m_error, 0.5 * (m + m * m_error))
     far = jnp.where(x < 0, -(0.25 * b) / x, x)
     return jnp.where(jnp.abs(x) > _SQUAREPLUS_FAR, far, close)
 
@@ -327,25 +436,77 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
 # --- log(1 - e^-x) --------------------------------------------------------------
 
 
+@jax.custom_jvp
+def _nan_below_zero(x: Array) -> Array:
+    """NaN for x < 0 and for NaN, else 0; so are its derivatives.
+
+    Not x * nan: reverse mode would multiply the zero that flows into the branch
+    not taken by nan.
+    """
+    return jnp.where(x >= 0, 0.0, jnp.nan).astype(x.dtype)
+
+
+@_nan_below_zero.defjvp
+def _nan_below_zero_jvp(primals, tangents):
+    y = _nan_below_zero(*primals)
+    return y, y * tangents[0]
+
+
+# The Bernoulli numbers B2, B4, ... by index. log(1 - e^-x) is log(x) - x/2 plus a
+# series of these, as are its derivatives; the rest is below 1e-18 for x < 1.
+_BERNOULLI = dict(
+    zip(
+        range(2, 24, 2),
+        (
+            *(1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6),
+            *(-3617 / 510, 43867 / 798, -174611 / 330, 854513 / 138),
+        ),
+        strict=True,
+    )
+)
+_LOG_SINH, _INVERSE_EXPM1, _INVERSE_SINH = (
+    tuple(b * factor(k) / math.factorial(k) for k, b in _BERNOULLI.items())
+    for factor in (lambda k: 1 / k, lambda k: 1, lambda k: 1 - k)
+)
+_LOG1MEXP_SEAM = 0.7
+
+
+def _log1mexp_series(x: Array, coefficients: tuple[float, ...]) -> tuple[Array, Array]:
+    """(z, z² (c0 + c1 z² + ...)), z being x cut to the range of the series."""
+    z = num.clamp(x, 0.0, 1.0)
+    square = z * z
+    count = 5 if x.dtype == jnp.float32 else len(coefficients)
+    return z, square * num.horner(square, coefficients[:count])
+
+
+def _log1mexp_parts(x: Array) -> num.Logistic:
+    """e^-x and 1/(1 - e^-x), for x >= 1/2."""
+    return num.complement_parts(-num.clamp(x, 0.5))
+
+
+def _log1mexp_joined(x: Array, near: Array, far: Array) -> Array:
+    joined = jnp.where(x < _LOG1MEXP_SEAM, near, far)
+    return jnp.where(x >= 0, joined, _nan_below_zero(x))
+
+
 def _log1mexp_slope(x: Array) -> Array:
     """e/(1 - e), e = e^-x."""
-    t, s1, s2 = num.exp_parts(-_positive(x), jnp.zeros_like(x))
-    s = s1 * s2
-    y = 1.0 / ((1.0 - s) - s * t)
-    return jnp.where(x >= 0, num.scale(y + y * t, s1, s2), x * jnp.nan)
+    z, series = _log1mexp_series(x, _INVERSE_EXPM1)
+    near = ((1.0 - 0.5 * z) + series) / z
+    p = _log1mexp_parts(x)
+    far = num.scale(p.q + p.q * (p.t + p.delta * (1.0 + p.t)), p.s1, p.s2)
+    return _log1mexp_joined(x, near, far)
 
 
 def _log1mexp_curvature(x: Array) -> Array:
     """-e/(1 - e)²."""
-    t, s1, s2 = num.exp_parts(-_positive(x), jnp.zeros_like(x))
-    s = s1 * s2
-    y = 1.0 / ((1.0 - s) - s * t)
-    y = y * y
-    return jnp.where(x >= 0, -num.scale(y + y * t, s1, s2), x * jnp.nan)
-
-
-def _positive(x: Array) -> Array:
-    return num.clamp(x, 0.0)
+    z, series = _log1mexp_series(x, _INVERSE_SINH)
+    inverse = 1.0 / z
+    near = ((-1.0 - series) * inverse) * inverse
+    p = _log1mexp_parts(x)
+    w = p.q * p.q
+    far = -num.scale(w + w * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+    return _log1mexp_joined(x, near, far)
 
 
 @activation(
@@ -369,16 +530,12 @@ def log1mexp(x: ArrayLike) -> Array:
       >>> jaxacts.log1mexp(jnp.array([0.0, 0.5, 5.0]))
       Array([   -inf, -0.9328, -0.0068], dtype=float32)
     """
-    z = _positive(x)
-    t, s1, s2 = num.exp_parts(-z, jnp.zeros_like(z))
-    s = s1 * s2
-    e = num.scale(1.0 + t, s1, s2)
-    near = jnp.log((1.0 - s) - s * t)
-    # e <= 1/2: log(1 - e) = -2 atanh(e/(2 - e)).
-    part = num.clamp(e, None, 0.5)
-    q = num.reciprocal(2.0 - part)
-    v = part * q
-    v = (v * v) * num.fit("LOG1P", v * v)
+    z, series = _log1mexp_series(x, _LOG_SINH)
+    near = jnp.log(z) + (series - 0.5 * z)
+    # -2 atanh(e/(2 - e)) = -2 z (1 + v).
+    t, s1, s2, q, delta = num.complement_parts(-num.clamp(x, 0.5), 2.0)
+    z = num.scale(1.0 + t, s1, s2) * q
+    v = (z * z) * num.fit("LOG1P", z * z)
     y = -2.0 * q
-    far = num.scale(y + y * (t + (1.0 + t) * v), s1, s2)
-    return jnp.where(x >= 0, jnp.where(e > 0.5, near, far), x * jnp.nan)
+    far = num.scale(y + y * (t + (1.0 + t) * (delta + v)), s1, s2)
+    return _log1mexp_joined(x, near, far)

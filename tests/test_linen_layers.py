@@ -34,7 +34,10 @@ def test_every_layer_starts_as_its_function_at_the_initial_parameters(name, dtyp
         y, variables = module.init_with_output(jax.random.key(0), x)
         expected = spec.function(x, **{p.name: p.initial for p in spec.learnable})
         assert y.dtype == dtype
-        chex.assert_trees_all_equal(y, expected)
+        # A parameter that is kept above a bound passes through softplus and back.
+        exact = all(p.above is None for p in spec.learnable)
+        rtol = 0 if exact else 8 * float(jnp.finfo(dtype).eps)
+        chex.assert_trees_all_close(y, expected, rtol=rtol, atol=0)
         assert set(variables["params"]) == {p.name for p in spec.learnable}
         for leaf in variables["params"].values():
             assert leaf.shape == (() if not axes else (4,))
@@ -105,6 +108,65 @@ def test_an_activation_gets_its_layer_by_its_record_alone(planted):
         "gain": 1.5,
         "shift": 0.25,
     }
+
+
+@pytest.fixture
+def bounded(monkeypatch):
+    """A registered activation whose parameters are kept above others."""
+    for register in ("_SPECS", "_ALIASES", "_BY_FUNCTION"):
+        monkeypatch.setattr(_registry, register, dict(getattr(_registry, register)))
+
+    def two_slopes(x, left, right, bend, floor=0.5):
+        return jnp.where(x > 0, right * x, left * x) + bend + 0 * floor
+
+    _registry.register(
+        Spec(
+            name="two_slopes",
+            family="planted",
+            formula="x",
+            function=two_slopes,
+            parameters=(
+                Parameter(
+                    name="left",
+                    default=None,
+                    initial=0.8,
+                    above="right",
+                    description="",
+                ),
+                Parameter(name="right", default=None, initial=0.3, description=""),
+                Parameter(
+                    name="bend",
+                    default=None,
+                    initial=0.7,
+                    above="floor",
+                    description="",
+                ),
+                Parameter(name="floor", default=0.5, description=""),
+            ),
+        )
+    )
+    yield two_slopes
+    jaxacts.linen._layer.cache_clear()
+
+
+@pytest.mark.parametrize("axes", [(), (-1,), (-1, 0)])
+def test_a_bounded_parameter_is_stored_as_inverse_softplus_above_its_bound(
+    bounded, axes
+):
+    x = _x(2, 3)
+    module = jaxacts.linen.TwoSlopes(axes=axes)
+    y, variables = module.init_with_output(jax.random.key(0), x)
+    chex.assert_trees_all_close(y, bounded(x, 0.8, 0.3, 0.7), rtol=1e-6)
+    params = variables["params"]
+    for name, difference in (("left", 0.5), ("bend", 0.2)):
+        stored = params[name]
+        assert stored.shape == tuple(x.shape[a] for a in axes)
+        want = jnp.full_like(stored, jnp.log(jnp.expm1(difference)))
+        chex.assert_trees_all_close(stored, want, rtol=1e-5)
+    # Whatever is stored, the bound holds, and it moves with the other parameter.
+    moved = params | {"left": params["left"] - 100.0, "right": params["right"] + 1.0}
+    y = module.apply({"params": moved}, x)
+    chex.assert_trees_all_close(y, bounded(x, 1.3, 1.3, 0.7), rtol=1e-6)
 
 
 @pytest.mark.parametrize("spelling", ["TwinReLU", "TWINRELU", "twinReLU", "Twin_Relu"])

@@ -115,3 +115,14 @@ def test_a_step_down_within_the_bound_of_both_neighbours_is_no_defect():
 
     claims = {"monotonic": True}
     assert not failures(function, lambda m, x: x, orders=[0], **claims)
+
+
+def test_a_monotonic_function_may_start_at_minus_infinity():
+    def function(x):  # NaN below 0, -inf there
+        return jnp.log(x)
+
+    found = check(
+        function, lambda m, x: m.log(x), "float16", orders=[0], monotonic=True
+    )
+    (claim,) = [f for f in found if "never decreases" in f.message]
+    assert claim.passed, claim.message

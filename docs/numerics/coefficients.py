@@ -1,24 +1,26 @@
 """Writes jaxacts/_coefficients.py: every polynomial the kernels use.
 
 Each is the interpolant of a smooth function at Chebyshev nodes, computed with
-mpmath at 80 digits and rounded to double. The error printed and written beside
+mpmath at 50 digits and rounded to double. The error printed and written beside
 it is the largest relative error of the whole approximated expression on a dense
 grid, with the rounded coefficients in exact arithmetic.
 
     python docs/numerics/coefficients.py          # rewrite the module
     python docs/numerics/coefficients.py --check  # fail if it would change
+    python docs/numerics/coefficients.py --only EXP MILLS
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import mpmath as mp
 
-mp.mp.dps = 80
+mp.mp.dps = 50
 TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients.py"
 
 Function = Callable[[mp.mpf], mp.mpf]
@@ -64,14 +66,20 @@ def _multiply(a: list[mp.mpf], b: list[mp.mpf]) -> list[mp.mpf]:
     return out
 
 
+@functools.cache
+def samples(f: Function, weight: Function, low: mp.mpf, high: mp.mpf):
+    """(x, f(x), weight(x)) at 2,001 points."""
+    points = [low + (high - low) * mp.mpf(k) / 2000 for k in range(2001)]
+    return [(x, f(x), weight(x)) for x in points]
+
+
 def relative_error(
     coefficients: list[float], f: Function, low: mp.mpf, high: mp.mpf, weight: Function
 ) -> mp.mpf:
-    """max |weight (p - f)| on 2,000 points; weight makes it the final error."""
-    points = [low + (high - low) * mp.mpf(k) / 2000 for k in range(2001)]
+    """max |weight (p - f)|; weight makes it the final error."""
+    exact = [mp.mpf(c) for c in coefficients[::-1]]
     return max(
-        abs(weight(x) * (mp.polyval([mp.mpf(c) for c in coefficients[::-1]], x) - f(x)))
-        for x in points
+        abs(w * (mp.polyval(exact, x) - y)) for x, y, w in samples(f, weight, low, high)
     )
 
 
@@ -126,29 +134,92 @@ def over_zero(f: Function, root: mp.mpf) -> Function:
     return removable(lambda d: f(root + d) / d, mp.mpf(0), mp.diff(f, root))
 
 
-def silu_slope_bracket(x):
-    return 1 + x + mp.exp(x)
-
-
-def silu_curvature_bracket(z):
-    return 2 - z * mp.tanh(z / 2)
-
-
-def mish_slope_bracket(x):
+def silu_slope(x):
+    """silu'(x) / e^x."""
     u = mp.exp(x)
-    return 4 * (1 + x) + u * (6 + 4 * x) + 4 * u**2 + u**3
+    return (1 + x + u) / (1 + u) ** 2
+
+
+def silu_curvature(z):
+    """silu''(z) e^z."""
+    return (2 - z * mp.tanh(z / 2)) / (1 + mp.exp(-z)) ** 2
+
+
+def silu_tail_constant(e):
+    """A in silu'(-z) = e ((1 - z) + e (A + z B)), e = e^-z."""
+    return -1 / (1 + e)
+
+
+def silu_tail_linear(e):
+    """B of the same."""
+    return (2 + e) / (1 + e) ** 2
+
+
+def mish_slope(x):
+    """mish'(x) / e^x."""
+    u = mp.exp(x)
+    bracket = 4 * (1 + x) + u * (6 + 4 * x) + 4 * u**2 + u**3
+    return bracket / (2 + u * (2 + u)) ** 2
+
+
+def mish_tail_constant(e):
+    """A in mish'(-z) = e ((1 - z) + e (A + z B)), e = e^-z."""
+    return -(1 + e) / (2 + e * (2 + e))
+
+
+def mish_tail_linear(e):
+    """B of the same."""
+    return (4 + 8 * e + 4 * e**2 + e**3) / (2 + e * (2 + e)) ** 2
 
 
 def mish_curvature_negative(x):
+    """mish''(x) / e^x."""
     u = mp.exp(x)
     first = 4 + 8 * u + 6 * u**2 + 2 * u**3
-    return first + x * (2 + 2 * u - 3 * u**2 - 2 * u**3)
+    bracket = first + x * (2 + 2 * u - 3 * u**2 - 2 * u**3)
+    return 4 * bracket / (2 + u * (2 + u)) ** 3
 
 
 def mish_curvature_positive(x):
+    """mish''(x) e^x."""
     e = mp.exp(-x)
     first = 2 + 6 * e + 8 * e**2 + 4 * e**3
-    return first - x * (2 + 3 * e - 2 * e**2 - 2 * e**3)
+    bracket = first - x * (2 + 3 * e - 2 * e**2 - 2 * e**3)
+    return 4 * e * bracket / (1 + e * (2 + 2 * e)) ** 3
+
+
+def _mish_curvature_left(e):
+    """(P, Q) in mish''(-z) = e (P - z Q)."""
+    scale = 4 / (2 + e * (2 + e)) ** 3
+    first = 4 + e * (8 + e * (6 + 2 * e))
+    return scale * first, scale * (2 + e * (2 - e * (3 + 2 * e)))
+
+
+def mish_left_constant(e):
+    """A in mish''(-z) = e ((2 - z) + e (A + z B)), e = e^-z."""
+    return (_mish_curvature_left(e)[0] - 2) / e if e else mp.mpf(-2)
+
+
+def mish_left_linear(e):
+    """B of the same."""
+    return (1 - _mish_curvature_left(e)[1]) / e if e else mp.mpf(2)
+
+
+def _mish_curvature_right(e):
+    """(P, Q) in mish''(z) = e² (P - z Q)."""
+    scale = 4 / (1 + e * (2 + 2 * e)) ** 3
+    first = 2 + e * (6 + e * (8 + 4 * e))
+    return scale * first, scale * (2 + e * (3 - e * (2 + 2 * e)))
+
+
+def mish_right_constant(e):
+    """A in mish''(z) = e² (8 (1 - z) + e (A + z B)), e = e^-z."""
+    return (_mish_curvature_right(e)[0] - 8) / e if e else mp.mpf(-24)
+
+
+def mish_right_linear(e):
+    """B of the same."""
+    return (8 - _mish_curvature_right(e)[1]) / e if e else mp.mpf(36)
 
 
 def _gelu_tanh_argument(z):
@@ -157,14 +228,18 @@ def _gelu_tanh_argument(z):
     return c * (z + k * z**3), c * (1 + 3 * k * z**2), c * 6 * k * z
 
 
-def gelu_tanh_slope_bracket(z):
+def gelu_tanh_slope(z):
+    """gelu'(-z) e^a."""
     a, a1, _ = _gelu_tanh_argument(z)
-    return 1 - z * a1 / (1 + mp.exp(-a))
+    q = 1 / (1 + mp.exp(-a))
+    return q * (1 - z * a1 * q)
 
 
-def gelu_tanh_curvature_bracket(z):
+def gelu_tanh_curvature(z):
+    """gelu''(z) e^a."""
     a, a1, a2 = _gelu_tanh_argument(z)
-    return 2 * a1 + z * a2 - z * a1**2 * mp.tanh(a / 2)
+    q = 1 / (1 + mp.exp(-a))
+    return q * q * (2 * a1 + z * a2 - z * a1**2 * mp.tanh(a / 2))
 
 
 # Where the variable (z - k)/(z + k) of the Gaussian tail vanishes.
@@ -172,19 +247,33 @@ RATIO_CENTRE = 4
 
 ZEROS = {
     # name: (bracket, start of the search, half-width of the patch)
-    "SILU_SLOPE": (silu_slope_bracket, "-1.278", "0.35"),
-    "SILU_CURVATURE": (silu_curvature_bracket, "2.399", "0.75"),
-    "MISH_SLOPE": (mish_slope_bracket, "-1.192", "0.6"),
-    "MISH_CURVATURE_NEGATIVE": (mish_curvature_negative, "-2.256", "0.8"),
-    "MISH_CURVATURE_POSITIVE": (mish_curvature_positive, "1.49", "0.8"),
-    "GELU_TANH_SLOPE": (gelu_tanh_slope_bracket, "0.752", "0.25"),
-    "GELU_TANH_CURVATURE": (gelu_tanh_curvature_bracket, "1.42", "0.35"),
+    "SILU_SLOPE": (silu_slope, "-1.278", "0.9"),
+    "SILU_CURVATURE": (silu_curvature, "2.399", "1.2"),
+    "MISH_SLOPE": (mish_slope, "-1.192", "0.75"),
+    "MISH_CURVATURE_NEGATIVE": (mish_curvature_negative, "-2.256", "1.4"),
+    "MISH_CURVATURE_POSITIVE": (mish_curvature_positive, "1.49", "1.3"),
+    "GELU_TANH_SLOPE": (gelu_tanh_slope, "0.752", "0.5"),
+    "GELU_TANH_CURVATURE": (gelu_tanh_curvature, "1.42", "0.6"),
 }
 
 
+# Of a function of e^-z, z beyond the patch around a zero; its share of the result
+# is at most e^-z (1 + z)/(z - 1).
+TAILS = {
+    # name: (function, least z)
+    "SILU_TAIL_CONSTANT": (silu_tail_constant, "2.1"),
+    "SILU_TAIL_LINEAR": (silu_tail_linear, "2.1"),
+    "MISH_TAIL_CONSTANT": (mish_tail_constant, "1.85"),
+    "MISH_TAIL_LINEAR": (mish_tail_linear, "1.85"),
+    "MISH_LEFT_CONSTANT": (mish_left_constant, "3.5"),
+    "MISH_LEFT_LINEAR": (mish_left_linear, "3.5"),
+    "MISH_RIGHT_CONSTANT": (mish_right_constant, "2.7"),
+    "MISH_RIGHT_LINEAR": (mish_right_linear, "2.7"),
+}
+
 # The largest relative error accepted: a fifteenth of an ULP in float32; in
 # float64 what rounding the coefficients to double leaves.
-TARGETS = {"float32": mp.mpf("4e-9"), "float64": mp.mpf("1.2e-16")}
+TARGETS = {"float32": mp.mpf("4e-9"), "float64": mp.mpf("1.6e-16")}
 
 
 def shortest(
@@ -205,94 +294,159 @@ def shortest(
     return f"relative error {', '.join(errors)}", fits
 
 
-def tables():
-    """Yields (name, comment, {precision: coefficients} or text)."""
+def everywhere(low, high):
+    return dict.fromkeys(TARGETS, (low, high))
 
-    def everywhere(low, high):
-        return dict.fromkeys(TARGETS, (low, high))
 
+def exponential_table():
     reach = mp.log(2) / 2 + mp.mpf("0.01")
     errors, fits = shortest(
         exponential, lambda r: r * r / mp.exp(r), everywhere(-reach, reach)
     )
-    yield "EXP", f"e^r = 1 + r + r² p(r), |r| <= ln(2)/2 + 0.01; {errors}", fits
+    return f"e^r = 1 + r + r² p(r), |r| <= ln(2)/2 + 0.01; {errors}", fits
 
+
+def logarithm_table():
     high = mp.mpf(1) / 9
     errors, fits = shortest(inverse_tangent, lambda w: w, everywhere(mp.mpf(0), high))
     note = "log(1 + e) = 2 z (1 + z² p(z²)), z = e/(2 + e), 0 <= e <= 1"
-    yield "LOG1P", f"{note}; {errors}", fits
+    return f"{note}; {errors}", fits
 
+
+def tangent_table():
     high = mp.mpf("0.37")
     errors, fits = shortest(
         hyperbolic_tangent,
         lambda w: w / (1 + w * hyperbolic_tangent(w)),
         everywhere(mp.mpf(0), high),
     )
-    yield "TANH", f"tanh(z) = z (1 + z² p(z²)), |z| <= 0.6; {errors}", fits
+    return f"tanh(z) = z (1 + z² p(z²)), |z| <= 0.6; {errors}", fits
 
+
+def _gaussian_tail(f: Function):
+    """A fit in w of a function of z on the half-line, and its interval."""
     k = RATIO_CENTRE
     ends = {"float32": 15, "float64": 39}
     intervals = {
         precision: (-mp.mpf(1), mp.mpf(end - k) / (end + k))
         for precision, end in ends.items()
     }
-    g = in_ratio(mills, k)
+    g = in_ratio(f, k)
     errors, fits = shortest(g, lambda w: 1 / g(w), intervals)
     where = f"w = (z - {k})/(z + {k}), z <= {ends['float32']}, {ends['float64']}"
-    yield "MILLS", f"Q(z) = e^(-z²/2) p(w), {where}; {errors}", fits
+    return where, errors, fits
 
-    root = mp.findroot(gelu_slope_bracket, mp.mpf("0.7518"))
-    yield "GELU_SLOPE_ZERO", "gelu'(-z) = 0", mp.nstr(root, 40)
+
+def mills_table():
+    # Times (z + 4) it stays between 0.4 and 2: Horner's rule does not cancel.
+    where, errors, fits = _gaussian_tail(lambda z: (z + RATIO_CENTRE) * mills(z))
+    return f"Q(z) = e^(-z²/2) p(w)/(z + {RATIO_CENTRE}), {where}; {errors}", fits
+
+
+def gelu_slope_zero():
+    return mp.findroot(gelu_slope_bracket, mp.mpf("0.7518"))
+
+
+def gelu_slope_table():
+    root = gelu_slope_zero()
     quotient = removable(
         lambda z: gelu_slope_bracket(z) / (root - z),
         root,
         -mp.diff(gelu_slope_bracket, root),
     )
-    h = in_ratio(quotient, k)
-    errors, fits = shortest(h, lambda w: 1 / h(w), intervals)
-    note = f"gelu'(-z) = e^(-z²/2) (zero - z) p(w), {where}; {errors}"
-    yield "GELU_SLOPE", note, fits
-
-    for name, (bracket, start, width) in ZEROS.items():
-        root = mp.findroot(bracket, mp.mpf(start))
-        yield f"{name}_ZERO", f"zero of {bracket.__name__}", mp.nstr(root, 40)
-        local = over_zero(bracket, root)
-        reach = mp.mpf(width) + mp.mpf("0.001")
-        errors, fits = shortest(
-            local, lambda d, q=local: 1 / q(d), everywhere(-reach, reach)
-        )
-        note = f"{bracket.__name__} = d p(d), d = argument - zero, |d| <= {width}"
-        yield name, f"{note}; {errors}", fits
+    where, errors, fits = _gaussian_tail(quotient)
+    return f"gelu'(-z) = e^(-z²/2) (zero - z) p(w), {where}; {errors}", fits
 
 
-def render() -> str:
-    lines = [
-        '"""Polynomial coefficients; written by docs/numerics/coefficients.py."""',
-        "",
-        "# ruff: noqa: E501",
-        "",
-    ]
-    for name, note, content in tables():
-        lines.append(f"# {note}")
-        if isinstance(content, str):
-            lines += [f'{name} = "{content}"', ""]
-            continue
-        lines.append(f"{name} = {{")
-        for precision, fit in content.items():
-            lines.append(f'    "{precision}": (')
-            lines += [f"        {c!r}," for c in fit]
-            lines.append("    ),")
-        lines += ["}", ""]
-        print(f"{name}: {note}", file=sys.stderr)
-    return "\n".join(lines).rstrip() + "\n"
+def zero_of(name: str):
+    bracket, start, _ = ZEROS[name]
+    root = mp.findroot(bracket, mp.mpf(start))
+    return f"zero of {bracket.__name__}", mp.nstr(root, 40)
+
+
+def over_zero_table(name: str):
+    bracket, start, width = ZEROS[name]
+    local = over_zero(bracket, mp.findroot(bracket, mp.mpf(start)))
+    reach = mp.mpf(width) + mp.mpf("0.001")
+    errors, fits = shortest(local, lambda d: 1 / local(d), everywhere(-reach, reach))
+    note = f"{bracket.__name__} = d p(d), d = argument - zero, |d| <= {width}"
+    return f"{note}; {errors}", fits
+
+
+def tail_table(name: str):
+    function, least = TAILS[name]
+    z = mp.mpf(least)
+    e = mp.exp(-z)
+    share = e * (1 + z) / (z - 1)
+    errors, fits = shortest(function, lambda _: share, everywhere(mp.mpf(0), e))
+    return f"{function.__name__} of e^-z, z >= {least}; {errors}", fits
+
+
+def tables():
+    """Name to a function that computes (comment, {precision: fit} or text)."""
+    found = {
+        "EXP": exponential_table,
+        "LOG1P": logarithm_table,
+        "TANH": tangent_table,
+        "MILLS": mills_table,
+        "GELU_SLOPE_ZERO": lambda: (
+            "gelu'(-z) = 0",
+            mp.nstr(gelu_slope_zero(), 40),
+        ),
+        "GELU_SLOPE": gelu_slope_table,
+    }
+    for name in ZEROS:
+        found[f"{name}_ZERO"] = functools.partial(zero_of, name)
+        found[name] = functools.partial(over_zero_table, name)
+    for name in TAILS:
+        found[name] = functools.partial(tail_table, name)
+    return found
+
+
+HEADER = '''"""Polynomial coefficients; written by docs/numerics/coefficients.py."""
+
+# ruff: noqa: E501
+
+'''
+
+
+def written(name: str, note: str, content) -> str:
+    if isinstance(content, str):
+        return f'# {note}\n{name} = "{content}"\n'
+    lines = [f"# {note}", f"{name} = {{"]
+    for precision, fit in content.items():
+        lines.append(f'    "{precision}": (')
+        lines += [f"        {c!r}," for c in fit]
+        lines.append("    ),")
+    return "\n".join([*lines, "}", ""])
+
+
+def present() -> dict[str, str]:
+    """Name to what the module says of it now."""
+    blocks = TARGET.read_text().partition("# ruff: noqa: E501\n\n")[2].split("\n# ")
+    whole = [block if block.startswith("# ") else f"# {block}" for block in blocks]
+    return {
+        block.split("\n")[1].split(" = ")[0]: block.strip("\n") + "\n"
+        for block in whole
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare")
-    check = parser.parse_args().check
-    text = render()
-    if check:
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="leave the others")
+    arguments = parser.parse_args()
+    known = present() if arguments.only else {}
+    blocks = []
+    for name, table in tables().items():
+        if arguments.only and name not in arguments.only:
+            blocks.append(known[name])
+            continue
+        note, content = table()
+        print(f"{name}: {note}", file=sys.stderr, flush=True)
+        blocks.append(written(name, note, content))
+    text = HEADER + "\n".join(blocks)
+    if arguments.check:
         return 0 if TARGET.read_text() == text else 1
     part = TARGET.with_suffix(".part")
     part.write_text(text)

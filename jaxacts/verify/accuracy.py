@@ -18,6 +18,7 @@ from .ulp import Format, error_in_ulp, format_of, round_to
 from .workers import true_values
 
 __all__ = [
+    "PATHS",
     "Extreme",
     "Ground",
     "Measurement",
@@ -32,6 +33,8 @@ __all__ = [
 # of max(|truth|, 1/1000), not to ULP.
 _THIRD_ORDER = 1e-3
 
+# Ways to run a function that XLA compiles differently.
+PATHS = ("jit", "eager", "short")
 _SHORT_INPUTS = 48
 _REFINED_INPUTS = 12
 _REFINED_SAMPLES = 64
@@ -244,6 +247,7 @@ def measure(
     extra: Sequence[float] = (),
     keep_profile: bool = False,
     candidate: Candidate | None = None,
+    paths: Sequence[str] = PATHS,
 ) -> list[Measurement]:
     """Measures an elementwise function against its reference.
 
@@ -257,6 +261,8 @@ def measure(
         of an earlier run.
       keep_profile: keep the error at every input.
       candidate: the compiled function, if another check has it already.
+      paths: besides "jit", whether the function runs "eager", and on "short"
+        arrays, which XLA compiles to other code.
 
     Returns:
       One measurement an order.
@@ -270,7 +276,9 @@ def measure(
     inputs = ground.grid(points, extra)
     truth = ground(inputs.astype(np.float64))
     return [
-        _measure_order(target, candidate, ground, inputs, truth, order, keep_profile)
+        _measure_order(
+            target, candidate, ground, inputs, truth, order, keep_profile, paths
+        )
         for order in orders
     ]
 
@@ -283,6 +291,7 @@ def _measure_order(
     truth: Truth,
     order: int,
     keep_profile: bool,
+    paths: Sequence[str],
 ) -> Measurement:
     form = ground.form
     at_zero = ground.at_zero[0][order], ground.at_zero[1][order]
@@ -299,10 +308,12 @@ def _measure_order(
     runs = [
         run(path, inputs, here, candidate(inputs, order, jit=path == "jit"))
         for path in ("jit", "eager")
+        if path == "jit" or path in paths
     ]
     worst = _worst_indices(runs, _SHORT_INPUTS)
-    for path, got in candidate.short(inputs[worst], order).items():
-        runs.append(run(path, inputs[worst], here[worst], got))
+    if "short" in paths:
+        for path, got in candidate.short(inputs[worst], order).items():
+            runs.append(run(path, inputs[worst], here[worst], got))
     tried = len(inputs)
     if form.bits > 16:
         near = _neighbours(inputs[worst[:_REFINED_INPUTS]], form)
@@ -372,9 +383,12 @@ def _summarize(
     wrong_zero, wrong_zero_count = places("wrong_zero")
     profile = None
     if keep_profile:
-        jit, eager = runs[0].errors, runs[1].errors
+        whole = [run.errors for run in runs if run.path in ("jit", "eager")]
+        whole = [errors for errors in whole if len(errors.ulp) == len(runs[0].inputs)]
         profile = Profile(
-            runs[0].inputs, np.maximum(jit.ulp, eager.ulp), jit.nan | eager.nan
+            runs[0].inputs,
+            np.max([errors.ulp for errors in whole], axis=0),
+            np.any([errors.nan for errors in whole], axis=0),
         )
     return Measurement(
         name=target.name,

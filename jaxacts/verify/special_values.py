@@ -249,7 +249,8 @@ def _claims(target: Target, candidate: Candidate) -> list[Finding]:
         )
     if target.monotonic:
         step = np.zeros(len(values))
-        highest = np.maximum.accumulate(np.nan_to_num(values, nan=-np.inf))[:-1]
+        highest = np.maximum.accumulate(np.where(np.isnan(values), -np.inf, values))
+        highest = highest[:-1]
         with np.errstate(invalid="ignore", over="ignore"):
             step[1:] = (highest - values[1:]) / ulp_of(values[1:], form)
         # Two neighbours may each be wrong by the bound, in opposite directions.

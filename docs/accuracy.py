@@ -1,0 +1,192 @@
+"""Writes docs/accuracy.md: the largest error of every function, beside jax.nn's.
+
+python docs/accuracy.py            # render what was measured
+python docs/accuracy.py --check    # exit 1 if the page would change
+python docs/accuracy.py --measure  # measure jax.nn again (our own figures are
+                                   # those of tests/golden/update.py)
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jaxacts
+
+HERE = Path(__file__).parent
+PAGE = HERE / "accuracy.md"
+RIVALS = HERE / "accuracy-rivals.json"
+EXHAUSTIVE = HERE / "exhaustive.json"
+GOLDEN = HERE.parent / "tests" / "golden" / "accuracy.json"
+
+DTYPES = ("bfloat16", "float16", "float32", "float64")
+RIVAL = "jax.nn"
+
+
+@functools.cache
+def kept(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def ours() -> Mapping[str, Any]:
+    return kept(GOLDEN).get("figures", {})
+
+
+def theirs() -> Mapping[str, Any]:
+    return kept(RIVALS).get("figures", {}).get(RIVAL, {})
+
+
+def cell(error: float) -> str:
+    """Three digits; powers of ten where the digits before the point are many."""
+    if error >= 1000:
+        mantissa, exponent = f"{error:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{error:.3g}" if error >= 1 else f"{error:.2f}"
+
+
+def triple(rows: Iterable[Any] | None) -> str:
+    """f / f' / f'' of one function and dtype."""
+    if not rows:
+        return "–"
+    cells = []
+    for error, _, *rest in rows:
+        nan = rest[0] if rest else 0
+        cells.append(cell(error) + (" NaN" if nan else ""))
+    return " / ".join(cells)
+
+
+def table(names: Iterable[str], dtypes: Iterable[str]) -> str:
+    dtypes = list(dtypes)
+    head = ["function"]
+    for dtype in dtypes:
+        head += [dtype, f"{RIVAL} {dtype}"]
+    rows = [head, ["---"] * len(head)]
+    for name in names:
+        row = [f"`{name}`"]
+        for dtype in dtypes:
+            mine, other = ours().get(name, {}), theirs().get(name, {})
+            row += [triple(mine.get(dtype)), triple(other.get(dtype))]
+        rows.append(row)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def versions(environment: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in environment.items())
+
+
+def page() -> str:
+    families: dict[str, list[str]] = {}
+    for name in ours():
+        family = jaxacts.spec(name.partition("(")[0]).family
+        families.setdefault(family.replace("_", " "), []).append(name)
+    lines = [
+        "# Accuracy",
+        "",
+        "Largest error in ULP of value / slope / curvature. Truth is exact arithmetic",
+        "with balls (Arb). An error of 0.5 is a correctly rounded result. In bfloat16",
+        "and float16 *all* inputs are tried; in float32 a grid uniform in ULP, the",
+        "neighbourhoods of kinks and zeros, and all numbers of the chunks of 2^20",
+        "where the grid has its largest errors; in float64 the grid and the",
+        "neighbourhoods. 1.7e7 (float32), 256 (bfloat16) and 2048 (float16) mean that",
+        "0 was returned where the truth is a normal number; *NaN* means that the",
+        "result was NaN at some finite input. Written by `docs/accuracy.py`.",
+        "",
+        f"Ours: `{kept(GOLDEN)['command']}`; {versions(kept(GOLDEN)['environment'])}.",
+        "",
+    ]
+    if RIVALS.exists():
+        lines += [
+            f"{RIVAL}: `{kept(RIVALS)['command']}`; "
+            f"{versions(kept(RIVALS)['environment'])}.",
+            "",
+        ]
+    for family in sorted(families):
+        lines += [f"## {family.capitalize()}", ""]
+        for pair in (DTYPES[:2], DTYPES[2:]):
+            lines += [table(families[family], pair), ""]
+    if EXHAUSTIVE.exists():
+        lines += ["## All 2^32 numbers of float32", "", exhaustive(), ""]
+    return "\n".join(lines)
+
+
+def exhaustive() -> str:
+    """The runs of benchmarks/exhaustive.py."""
+    rows = [
+        "| function | f / f' / f'' in ULP | worst inputs | minutes | versions |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, run in sorted(kept(EXHAUSTIVE).items()):
+        places = ", ".join(f"`{place}`" for _, place in run["figures"])
+        rows.append(
+            f"| `{name}` | {triple(run['figures'])} | {places} | "
+            f"{run['seconds'] / 60:.1f} | {versions(run['environment'])} |"
+        )
+    return "\n".join(rows)
+
+
+def readme_table() -> str:
+    """The functions that both libraries have, in two dtypes."""
+    shared = [name for name in ours() if theirs().get(name)]
+    return table(shared, ("float32", "bfloat16"))
+
+
+def measure() -> None:
+    """Measures the other library where it has the function."""
+    import jax
+
+    from jaxacts.verify import report, verify
+    from jaxacts.verify.target import cases
+
+    figures: dict[str, Any] = {}
+    for name in jaxacts.names():
+        record, rival = jaxacts.spec(name), getattr(jax.nn, name, None)
+        if record.reference is None or rival is None:
+            continue
+        for target, settings in zip(cases(record), record.cases, strict=True):
+            for dtype in DTYPES:
+                found = verify(
+                    rival, dtypes=[dtype], params=settings, checks=["accuracy"]
+                ).measurements
+                if not found:  # it has no such argument
+                    break
+                rows = [
+                    [m.ulp.error if m.ulp else 0.0, m.ulp and m.ulp.input, m.nan_count]
+                    for m in found
+                ]
+                figures.setdefault(target.name, {})[dtype] = rows
+                print(f"{target.name} {dtype}: {triple(rows)}", flush=True)
+    document = {
+        "command": "python docs/accuracy.py --measure",
+        "environment": report.environment(),
+        "figures": {RIVAL: figures},
+    }
+    report.write_atomically(RIVALS, json.dumps(document) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only compare")
+    parser.add_argument("--measure", action="store_true", help=f"measure {RIVAL}")
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure()
+        kept.cache_clear()
+    old = PAGE.read_text() if PAGE.exists() else ""
+    new = page()
+    if arguments.check:
+        if new != old:
+            print("docs/accuracy.md is not up to date: run docs/accuracy.py")
+        return int(new != old)
+    part = PAGE.with_suffix(".part")
+    part.write_text(new)
+    part.replace(PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Value, slope and curvature of every function, on every small float and a grid of
+the large ones, against exact arithmetic: within the bounds of its record, and no
+worse than what was once measured."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from accuracy_cases import (
+    DTYPES,
+    ORDERS,
+    SMALL,
+    Figure,
+    golden_figures,
+    measure,
+    read_golden,
+    surroundings,
+    targets,
+    worst_inputs,
+)
+
+from jaxacts.verify import accuracy
+
+RUNS = [(name, dtype) for name in targets() for dtype in (*DTYPES, *SMALL)]
+
+
+def _each_order():
+    for name, dtype in RUNS:
+        group = pytest.mark.xdist_group(f"accuracy of {name} in {dtype}")
+        for order in ORDERS[dtype]:
+            label = f"{name}-{dtype}-order{order}"
+            yield pytest.param(name, dtype, order, id=label, marks=group)
+
+
+@functools.lru_cache(maxsize=2)  # the orders of one function follow each other
+def _measured(name, dtype):
+    kept = golden_figures(read_golden(), name, dtype)
+    return measure(name, dtype, worst_inputs(kept))
+
+
+@pytest.mark.parametrize(("name", "dtype", "order"), list(_each_order()))
+def test_error_is_within_its_bound_and_has_not_grown(name, dtype, order):
+    measured = _measured(name, dtype)[order]
+    failed = [f.message for f in accuracy.findings(measured) if not f.passed]
+    assert not failed, "\n".join(failed)
+
+    golden = read_golden()
+    kept = golden_figures(golden, name, dtype)
+    assert kept, f"{name} in {dtype} is not measured yet: run make golden"
+    if golden["surroundings"] != surroundings():
+        return  # the last bits differ from one compiler or processor to another
+    now, before = Figure.of(measured), kept[order]
+    assert now.ulp <= before.ulp, (
+        f"{now.ulp:.6g} ULP at {now.input}, and {before.ulp:.6g} before; "
+        "make it as good as it was, or see tests/golden/update.py"
+    )
+
+
+def test_nothing_is_kept_of_functions_that_are_gone():
+    assert set(read_golden()["figures"]) <= set(targets())
