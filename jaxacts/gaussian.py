@@ -294,7 +294,6 @@ def _at_bound(bound: str):
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(maximum, 0.0, 0.0)
     ),
     value_range=lambda maximum=10.0, **_: (-0.17005, maximum),
-    max_ulp={"float32": (3.1, 3.1, 4.0)},
     paper="arXiv:2004.09602",
 )
 def clipped_gelu(
@@ -351,7 +350,6 @@ def _laplace_curvature(x: Array, mu: Array, sigma: Array) -> Array:
         Parameter(name="sigma", default=0.282095, description="the width σ, positive"),
     ),
     cases=({}, {"mu": -1.5, "sigma": 3.0}),
-    max_ulp={"float32": (3.1, 2.0, 4.0)},
     slope=lambda x, mu, sigma: _density(*_standard(x, mu, sigma), 1.0 / sigma),
     curvature=_laplace_curvature,
     parameter_slopes={
