@@ -15,7 +15,10 @@ meta:
 coefficients:
 	$(PYTHON) docs/numerics/coefficients.py
 	$(PYTHON) docs/numerics/coefficients_remainders.py
-	$(PYTHON) -m ruff format jaxacts/_coefficients.py jaxacts/_coefficients_remainders.py
+	$(PYTHON) docs/numerics/coefficients_periodic.py
+	$(PYTHON) docs/numerics/coefficients_nested.py
+	$(PYTHON) docs/numerics/coefficients_gated.py
+	$(PYTHON) -m ruff format jaxacts/_coefficients*.py
 
 # Rewrites the generated parts of README.md.
 readme:

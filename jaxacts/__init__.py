@@ -23,9 +23,13 @@ from jaxacts.gated import *  # noqa: F403
 from jaxacts.gaussian import *  # noqa: F403
 from jaxacts.hard import *  # noqa: F403
 from jaxacts.inverse_root import *  # noqa: F403
+from jaxacts.nested import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
+from jaxacts.parametric import *  # noqa: F403
+from jaxacts.periodic import *  # noqa: F403
 from jaxacts.quadratic import *  # noqa: F403
 from jaxacts.rectifiers import *  # noqa: F403
+from jaxacts.self_gated import *  # noqa: F403
 from jaxacts.shrinkage import *  # noqa: F403
 from jaxacts.sigmoids import *  # noqa: F403
 from jaxacts.smooth_rectifiers import *  # noqa: F403

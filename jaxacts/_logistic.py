@@ -80,8 +80,16 @@ def swish_value(x: Array, a: Array, a_low: Array) -> Array:
     return num.scale(y, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0))
 
 
-def swish_slope(a: Array, a_low: Array, at: num.Distance | None = None) -> Array:
-    """The derivative of a σ(a) at a; ``at`` is the distance of a to its zero."""
+def swish_slope(
+    a: Array,
+    a_low: Array,
+    factor: Array | float = 1.0,
+    at: num.Distance | None = None,
+) -> Array:
+    """The derivative of a σ(a) at a, times a factor.
+
+    The factor is applied before underflow; ``at`` is the distance of a to the zero.
+    """
     p = _parts(a, a_low)
     e = p.e
     near = num.clamp(a, -_FAR, _FAR)
@@ -106,8 +114,8 @@ def swish_slope(a: Array, a_low: Array, at: num.Distance | None = None) -> Array
     left = num.patched(at, (w, low), 0.9)
     right = close
     return num.finish(
-        jnp.where(below, left[0], right[0]),
-        jnp.where(below, left[1], right[1]),
+        jnp.where(below, left[0], right[0]) * factor,
+        jnp.where(below, left[1], right[1]) * factor,
         jnp.where(below, p.t, 0.0),
         jnp.where(below, p.s1, 1.0),
         jnp.where(below, p.s2, 1.0),

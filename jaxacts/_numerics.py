@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from types import ModuleType
 from typing import NamedTuple
 
 import jax
@@ -38,6 +39,7 @@ __all__ = [
     "half_square_exp_parts",
     "high_part",
     "horner",
+    "ln2_parts",
     "log1p_exp",
     "logistic_parts",
     "magnitude",
@@ -52,20 +54,23 @@ __all__ = [
     "scaled_distance",
     "sign_bit",
     "sum_low",
+    "times_near_zero",
     "zero",
 ]
 
 Array = jax.Array
 
 
-def fit(name: str, x: Array, dtype: np.dtype | None = None) -> Array:
-    """The committed polynomial ``name`` at x, in the precision of x."""
-    return horner(x, getattr(_coefficients, name)[str(dtype or x.dtype)])
+def fit(name: str, x: Array, table: ModuleType = _coefficients) -> Array:
+    """The committed polynomial ``name`` of a table at x, in the precision of x."""
+    return horner(x, getattr(table, name)[str(x.dtype)])
 
 
-def fit_low(name: str, x: Array) -> tuple[Array, Array]:
+def fit_low(
+    name: str, x: Array, table: ModuleType = _coefficients
+) -> tuple[Array, Array]:
     """`fit`, and the rounding errors of its last two sums: most of its error."""
-    coefficients = getattr(_coefficients, name)[str(x.dtype)]
+    coefficients = getattr(table, name)[str(x.dtype)]
     total, low = horner(x, coefficients[2:]), jnp.zeros_like(x)
     for c in coefficients[1::-1]:
         rest, first = x * total, jnp.full_like(x, c)
@@ -195,6 +200,11 @@ def _exp_parts_jvp(primals, tangents):
     t, s1, s2 = exp_parts(*primals)
     t_dot = (1.0 + t) * (tangents[0] + tangents[1])
     return (t, s1, s2), (t_dot, jnp.zeros_like(s1), jnp.zeros_like(s2))
+
+
+def ln2_parts(dtype: np.dtype) -> tuple[float, float]:
+    """ln 2 as (high, low), high so short that small multiples are exact."""
+    return _LN2[str(np.dtype(dtype))]
 
 
 def _power_of_two(n: Array, dtype: np.dtype) -> Array:
@@ -328,19 +338,40 @@ def complement_parts(a: Array, c: float = 1.0) -> Logistic:
 
 
 def near_zero(
-    x: Array, name: str, bracket: Array, width: float, x_low: Array | float = 0.0
+    x: Array,
+    name: str,
+    bracket: Array,
+    width: float,
+    x_low: Array | float = 0.0,
+    table: ModuleType = _coefficients,
 ) -> Array:
     """``bracket`` of x, from its fitted factor (x - zero) where |x - zero| < width.
 
     Far from its zero the bracket does not cancel, and stays as it is.
     """
-    zero, zero_low = constant(getattr(_coefficients, f"{name}_ZERO"), x.dtype)
+    zero, zero_low = constant(getattr(table, f"{name}_ZERO"), x.dtype)
     d = (x - zero) + x_low
     inside = jnp.abs(d) < width
     d = clamp(d, -width, width)  # keeps the unused branch finite
-    p = fit(name, d)
+    p = fit(name, d, table)
     # (d - zero_low) p would be folded to (x - (zero + zero_low)) p.
     return jnp.where(inside, d * p - zero_low * p, bracket)
+
+
+def times_near_zero(
+    x: Array, name: str, bracket: Array, width: float, t: Array, table: ModuleType
+) -> Array:
+    """`near_zero` times 1 + t, with less rounding than one after the other."""
+    zero, zero_low = constant(getattr(table, f"{name}_ZERO"), x.dtype)
+    first, *others = getattr(table, name)[str(x.dtype)]
+    first_high, first_low = constant(repr(first), x.dtype)
+    d = x - zero
+    inside = jnp.abs(d) < width
+    d = clamp(d, -width, width)
+    rest = d * horner(d, tuple(others)) + first_low
+    y = jnp.where(inside, d * first_high, bracket)
+    low = jnp.where(inside, d * rest - zero_low * (first_high + rest), 0.0)
+    return y + (low + (y + low) * t)
 
 
 def opaque(value: float, like: Array) -> Array:
@@ -349,11 +380,12 @@ def opaque(value: float, like: Array) -> Array:
 
 
 class Distance(NamedTuple):
-    """d + d_low, the distance of an argument to the zero ``name``."""
+    """d + d_low, the distance of an argument to the zero ``name`` of a table."""
 
     name: str
     d: Array
     d_low: Array
+    table: ModuleType = _coefficients
 
 
 def _distance(x: Array, zero: Fraction) -> tuple[Array, Array]:
@@ -369,13 +401,18 @@ def _distance(x: Array, zero: Fraction) -> tuple[Array, Array]:
     return near, low
 
 
-def distance(x: Array, name: str, x_low: Array | float = 0.0) -> Distance:
+def distance(
+    x: Array,
+    name: str,
+    x_low: Array | float = 0.0,
+    table: ModuleType = _coefficients,
+) -> Distance:
     """x + x_low minus the zero ``name``."""
-    near, low = _distance(x, Fraction(getattr(_coefficients, f"{name}_ZERO")))
+    near, low = _distance(x, Fraction(getattr(table, f"{name}_ZERO")))
     if isinstance(x_low, float):
-        return Distance(name, near, low)
+        return Distance(name, near, low, table)
     d = near + x_low
-    return Distance(name, d, low + sum_low(near, x_low, d))
+    return Distance(name, d, low + sum_low(near, x_low, d), table)
 
 
 def scaled_distance(factor: str, x: Array, name: str) -> Distance:
@@ -398,7 +435,7 @@ def patched(
     """
     inside = jnp.abs(at.d) < width
     d = clamp(at.d, -width, width)  # keeps the unused branch finite
-    p, p_low = fit_low(at.name, d)
+    p, p_low = fit_low(at.name, d, at.table)
     high, rest = product(d, p, at.d_low, p_low)
     value, low = otherwise
     return jnp.where(inside, high, value), jnp.where(inside, rest, low)

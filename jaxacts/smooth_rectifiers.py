@@ -171,7 +171,7 @@ def _quick_curvature(x: Array) -> Array:
 
 def _quick_slope(x: Array) -> Array:
     at = num.scaled_distance(_QUICK, num.clamp(x, -1e3, 1e3), "SILU_SLOPE")
-    return swish_slope(*_quick_argument(x), at)
+    return swish_slope(*_quick_argument(x), at=at)
 
 
 @activation(

@@ -87,7 +87,17 @@ class Float64Namespace:
     def __init__(self, xp: Any, erf: Callable[[Any], Any]):
         self.xp, self.erf = xp, erf
         self.pi = np.pi
-        for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "abs"):
+        for name in (
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sqrt",
+            "tanh",
+            "abs",
+            "sin",
+            "cos",
+        ):
             setattr(self, name, getattr(xp, name))
 
     def const(self, text: str) -> float:

@@ -276,17 +276,19 @@ TAILS = {
 TARGETS = {"float32": mp.mpf("4e-9"), "float64": mp.mpf("1.6e-16")}
 
 
-def shortest(f: Function, weight: Function, intervals) -> tuple[str, dict]:
+def shortest(
+    f: Function, weight: Function, intervals, targets=TARGETS
+) -> tuple[str, dict]:
     """The fit of least degree under the target, and a note of its error."""
     fits, errors = {}, []
     for precision, (low, high) in intervals.items():
         for degree in range(2, 40):
             fit = [float(c) for c in interpolate(f, low, high, degree)]
             error = relative_error(fit, f, low, high, weight)
-            if error < TARGETS[precision]:
+            if error < targets[precision]:
                 break
         else:
-            raise ValueError(f"no degree below 40 reaches {TARGETS[precision]}")
+            raise ValueError(f"no degree below 40 reaches {targets[precision]}")
         fits[precision] = fit
         errors.append(f"{precision} {mp.nstr(error, 2)}")
     return f"relative error {', '.join(errors)}", fits

@@ -1,0 +1,158 @@
+"""Functions of e^(e^x): the Gompertz function and tanh of an exponential."""
+
+# mypy: disable-error-code="arg-type,operator,union-attr,no-untyped-def"
+# Public signatures say what a caller may pass; the decorator hands arrays in.
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxacts import _coefficients_nested as _table
+from jaxacts import _numerics as num
+from jaxacts._elementwise import activation
+from jaxacts._nested import inner_exp
+from jaxacts._numerics import Array
+from jaxacts._spec import Limits
+
+_INF = float("inf")
+
+# --- golu: x G(x), G = e^-w, w = e^-x; G' = w G ----------------------------------
+
+# Below, G times any power of w is 0.
+_GOLU_FAR = {"float32": -5.1, "float64": -7.2}
+
+
+def _golu_parts(x: Array):
+    """(x cut, w, the parts of w, the parts of G)."""
+    near = num.clamp(x, _GOLU_FAR[str(x.dtype)], 1e3)
+    inner = inner_exp(-near)
+    return near, inner, num.exp_parts(-inner.w, -inner.w_low)
+
+
+def _golu_slope(x: Array) -> Array:
+    near, inner, (t, s1, s2) = _golu_parts(x)
+    y = 1.0 + near * inner.w
+    y = num.times_near_zero(near, "GOLU_SLOPE", y, 0.2, t, _table)
+    return num.scale(y, s1, s2)
+
+
+def _golu_curvature(x: Array) -> Array:
+    near, inner, (t, s1, s2) = _golu_parts(x)
+    y = 2.0 + near * (inner.w - 1.0)
+    y = num.near_zero(near, "GOLU_CURVATURE_NEGATIVE", y, 0.3, table=_table)
+    y = num.near_zero(near, "GOLU_CURVATURE_POSITIVE", y, 0.6, table=_table)
+    y = y + y * t
+    y = num.scale(y + y * inner.t, inner.s1, inner.s2)
+    return num.scale(y, s1, s2)
+
+
+@activation(
+    family="nested",
+    formula=r"x \, e^{-e^{-x}}",
+    reference=lambda m, x: x * m.exp(-m.exp(-x)),
+    slope=_golu_slope,
+    curvature=_golu_curvature,
+    limits=lambda: Limits(
+        minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
+    ),
+    value_range=lambda: (-0.09727, _INF),
+    paper="arXiv:2502.03654",
+)
+def golu(x: ArrayLike) -> Array:
+    """Gompertz linear unit: x times the Gompertz function.
+
+    Example:
+      >>> jaxacts.golu(jnp.array([-1.0, 2.0]))
+      Array([-0.066 ,  1.7468], dtype=float32)
+    """
+    near, _, (t, s1, s2) = _golu_parts(x)
+    whole = num.clamp(x, _GOLU_FAR[str(x.dtype)])
+    y = num.scale(jnp.where(t == 0, whole, whole + near * t), s1, s2)
+    return jnp.where(x == 0, 0.25 * x, y)
+
+
+# --- tanhexp: x tanh(u), u = e^x ---------------------------------------------------
+
+# Above, 1 - tanh(u) times any power of u is 0.
+_TANHEXP_FAR = {"float32": 4.4, "float64": 6.5}
+# To the left tanh(u) = u (1 + u² p(u²)).
+_SEAM = -0.52
+
+
+def _tanhexp_parts(x: Array):
+    """(x cut, the parts of u, tanh(u)/u to the left, the parts of e^-2u)."""
+    near = num.clamp(x, -1e3, _TANHEXP_FAR[str(x.dtype)])
+    inner = inner_exp(near)
+    u = num.clamp(inner.w, None, 0.6)
+    ratio = 1.0 + (u * u) * num.fit("TANH", u * u)
+    outer = num.logistic_parts(-2.0 * inner.w, -2.0 * inner.w_low)
+    return near, inner, ratio, outer
+
+
+def _far_from_one(p: num.Logistic) -> Array:
+    """1 - tanh(u)."""
+    y = (2.0 * p.q) * (1.0 + p.delta)
+    return num.scale(y + y * p.t, p.s1, p.s2)
+
+
+def _square_secant(p: num.Logistic, factor: Array | float) -> Array:
+    """factor/cosh²(u)."""
+    y = (4.0 * p.q * p.q) * factor
+    return num.scale(y + y * (p.t + 2.0 * p.delta * (1.0 + p.t)), p.s1, p.s2)
+
+
+def _tanhexp_slope(x: Array) -> Array:
+    near, inner, ratio, p = _tanhexp_parts(x)
+    rise, fall = _square_secant(p, near * inner.w), -_far_from_one(p)
+    change = rise + fall
+    right = (1.0 + change) + num.sum_low(rise, fall, change)
+    tangent = inner.w * ratio
+    left = ratio + near * (1.0 - tangent * tangent)
+    left = num.times_near_zero(near, "TANHEXP_SLOPE", left, 0.4, inner.t, _table)
+    left = num.scale(left, inner.s1, inner.s2)
+    return jnp.where(near < _SEAM, left, right)
+
+
+def _tanhexp_curvature(x: Array) -> Array:
+    near, inner, ratio, p = _tanhexp_parts(x)
+    # 2 + x - 2xu tanh(u); to the right tanh(u) = 1 - r.
+    xu, xu_low = num.product(near, inner.w, 0.0, inner.w_low)
+    rest = (xu + xu_low) * _far_from_one(p) - xu_low
+    right = ((2.0 + near) - 2.0 * xu) + 2.0 * rest
+    left = 2.0 + near * (1.0 - (2.0 * inner.w) * (inner.w * ratio))
+    y = jnp.where(near < _SEAM, left, right)
+    y = num.near_zero(near, "TANHEXP_CURVATURE_NEGATIVE", y, 0.6, table=_table)
+    y = num.near_zero(near, "TANHEXP_CURVATURE_POSITIVE", y, 0.25, table=_table)
+    y = num.scale(y + y * inner.t, inner.s1, inner.s2)
+    return _square_secant(p, y)
+
+
+@activation(
+    family="nested",
+    formula=r"x \tanh(e^x)",
+    reference=lambda m, x: x * m.tanh(m.exp(x)),
+    slope=_tanhexp_slope,
+    curvature=_tanhexp_curvature,
+    limits=lambda: Limits(
+        minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
+    ),
+    value_range=lambda: (-0.3533, _INF),
+    paper="arXiv:2003.09855, arXiv:2412.20269",
+    aliases=("telu",),
+)
+def tanhexp(x: ArrayLike) -> Array:
+    """x times the hyperbolic tangent of e^x, also published as TeLU.
+
+    Another package's ``TeLU`` is x tanh(elu(αx)), a different function.
+
+    Example:
+      >>> jaxacts.tanhexp(jnp.array([-1.0, 2.0]))
+      Array([-0.3521,  2.    ], dtype=float32)
+    """
+    near, inner, ratio, p = _tanhexp_parts(x)
+    right = jnp.where(x > near, x, x - near * _far_from_one(p))
+    right = jnp.where(x == 0, 0.75 * x, right)
+    left = near * ratio
+    left = num.scale(left + left * inner.t, inner.s1, inner.s2)
+    return jnp.where(near < _SEAM, left, right)

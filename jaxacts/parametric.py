@@ -1,0 +1,198 @@
+"""Functions whose shape is learned: APTx, ACON-C, smooth maximum units."""
+
+# mypy: disable-error-code="arg-type,operator,no-untyped-def"
+# Public signatures say what a caller may pass; the decorator hands arrays in.
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxacts import _numerics as num
+from jaxacts import _pairs as pairs
+from jaxacts._elementwise import activation
+from jaxacts._logistic import (
+    logistic_slope,
+    swish_curvature,
+    swish_slope,
+    swish_value,
+)
+from jaxacts._numerics import Array
+from jaxacts._spec import Limits, Parameter
+
+_INF = float("inf")
+
+
+def _argument(x: Array, factor: Array) -> tuple[Array, Array]:
+    """(a, a_low) with a + a_low = x times a factor, cut to the range of exp."""
+    x, factor = jnp.broadcast_arrays(x, factor)
+    largest = 120.0 if x.dtype == jnp.float32 else 800.0
+    rough = x * factor
+    outside = jnp.abs(rough) > largest
+    high, low = pairs.exact_product(
+        jnp.where(outside, 1.0, x), jnp.where(outside, 1.0, factor)
+    )
+    high = jnp.where(outside, num.clamp(rough, -largest, largest), high)
+    return high + num.zero(rough), jnp.where(outside, 0.0, low)
+
+
+# --- aptx: (α + tanh(βx)) γx = 2γx σ(2βx) + (α - 1) γx -------------------------------
+
+
+def _aptx_slope(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
+    y = swish_slope(*_argument(x, 2.0 * beta), factor=2.0 * gamma)
+    return jnp.where(alpha == 1.0, y, y + gamma * (alpha - 1.0))
+
+
+def _aptx_curvature(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
+    return swish_curvature(*_argument(x, 2.0 * beta), factor=4.0 * beta * gamma)
+
+
+def _aptx_alpha(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
+    return gamma * x + 0.0 * (alpha * beta)
+
+
+def _aptx_beta(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
+    """γ x²/cosh²(βx)."""
+    near = num.clamp(x, -1e4, 1e4)
+    return logistic_slope(*_argument(x, 2.0 * beta), factor=4.0 * gamma * (near * near))
+
+
+def _aptx_gamma(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
+    return _aptx_value(x, alpha, beta, jnp.ones_like(gamma))
+
+
+def _aptx_value(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
+    y = swish_value((2.0 * gamma) * x, *_argument(x, 2.0 * beta))
+    y = jnp.where(alpha == 1.0, y, y + (alpha - 1.0) * (gamma * x))
+    # Half of a small number may be flushed to zero.
+    return jnp.where(jnp.abs(x) < 1e-30, (alpha * gamma) * x, y)
+
+
+def _aptx_limits(alpha=1.0, beta=1.0, gamma=0.5):
+    down, up = gamma * (alpha - 1), gamma * (alpha + 1)
+    left = (-0.0, -0.0, -0.0) if alpha == 1 else (-down * _INF, down, -0.0)
+    return Limits(minus_infinity=left, plus_infinity=(up * _INF, up, -0.0))
+
+
+@activation(
+    family="parametric",
+    formula=r"(\alpha + \tanh(\beta x)) \, \gamma x",
+    reference=lambda m, x, alpha=1, beta=1, gamma=0.5: (
+        (alpha + m.tanh(beta * x)) * gamma * x
+    ),
+    parameters=(
+        Parameter(name="alpha", default=1.0, initial=1.0, description="the offset α"),
+        Parameter(
+            name="beta", default=1.0, initial=1.0, description="the steepness β > 0"
+        ),
+        Parameter(
+            name="gamma", default=0.5, initial=0.5, description="the slope γ > 0"
+        ),
+    ),
+    cases=({}, {"beta": 0.7, "gamma": 0.8}),
+    slope=_aptx_slope,
+    curvature=_aptx_curvature,
+    parameter_slopes={"alpha": _aptx_alpha, "beta": _aptx_beta, "gamma": _aptx_gamma},
+    limits=_aptx_limits,
+    max_ulp={"float32": (2.0, 3.6, 8.0)},
+    paper="arXiv:2209.06119",
+)
+def aptx(
+    x: ArrayLike, alpha: ArrayLike = 1.0, beta: ArrayLike = 1.0, gamma: ArrayLike = 0.5
+) -> Array:
+    """APTx; with the defaults x σ(2x), close to mish.
+
+    With α other than 1 the slope and the value have zeros that move with the
+    parameters, and lose digits beside them.
+
+    Example:
+      >>> jaxacts.aptx(jnp.array([-1.0, 2.0]))
+      Array([-0.1192,  1.964 ], dtype=float32)
+    """
+    return _aptx_value(x, alpha, beta, gamma)
+
+
+# --- acon_c: (p1 - p2) x σ(β (p1 - p2) x) + p2 x -------------------------------------
+
+
+def _acon_argument(
+    x: Array, p1: Array, p2: Array, beta: Array
+) -> tuple[Array, Array]:
+    return _argument(x, beta * (p1 - p2))
+
+
+def _acon_slope(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
+    y = swish_slope(*_acon_argument(x, p1, p2, beta), factor=p1 - p2)
+    return jnp.where(p2 == 0, y, y + p2)
+
+
+def _acon_curvature(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
+    d = p1 - p2
+    return swish_curvature(*_acon_argument(x, p1, p2, beta), factor=(d * d) * beta)
+
+
+def _acon_value(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
+    y = swish_value((p1 - p2) * x, *_acon_argument(x, p1, p2, beta))
+    y = jnp.where(p2 == 0, y, y + p2 * x)
+    # Half of a small number may be flushed to zero.
+    return jnp.where(jnp.abs(x) < 1e-30, (0.5 * (p1 + p2)) * x, y)
+
+
+def _acon_p1(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
+    """x times the slope of a σ(a) in a."""
+    return x * swish_slope(*_acon_argument(x, p1, p2, beta))
+
+
+def _acon_p2(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
+    a, a_low = _acon_argument(x, p1, p2, beta)
+    return x * swish_slope(-a, -a_low)
+
+
+def _acon_beta(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
+    """(d x)² σ'(β d x), d = p1 - p2."""
+    near = num.clamp((p1 - p2) * x, -1e4, 1e4)
+    return logistic_slope(*_acon_argument(x, p1, p2, beta), factor=near * near)
+
+
+@activation(
+    family="parametric",
+    formula=r"(p_1 - p_2) x \, \sigma(\beta (p_1 - p_2) x) + p_2 x",
+    reference=lambda m, x, p1=1, p2=0, beta=1: (
+        (p1 - p2) * x / (1 + m.exp(-beta * (p1 - p2) * x)) + p2 * x
+    ),
+    parameters=(
+        Parameter(
+            name="p1", default=1.0, initial=1.0, description="the slope p1 far right"
+        ),
+        Parameter(
+            name="p2", default=0.0, initial=0.0, description="the slope p2 far left"
+        ),
+        Parameter(
+            name="beta", default=1.0, initial=1.0, description="the steepness β > 0"
+        ),
+    ),
+    cases=({}, {"p1": 1.25, "p2": 0.25}),
+    slope=_acon_slope,
+    curvature=_acon_curvature,
+    parameter_slopes={"p1": _acon_p1, "p2": _acon_p2, "beta": _acon_beta},
+    limits=lambda p1=1.0, p2=0.0, **_: Limits(
+        minus_infinity=(-p2 * _INF if p2 else -0.0, p2 if p2 else -0.0, -0.0),
+        plus_infinity=(p1 * _INF, p1, -0.0),
+    ),
+    max_ulp={"float32": (2.0, 3.1, 4.0)},
+    paper="Ma et al., Activate or Not, CVPR 2021",
+)
+def acon_c(
+    x: ArrayLike, p1: ArrayLike = 1.0, p2: ArrayLike = 0.0, beta: ArrayLike = 1.0
+) -> Array:
+    """ACON-C: a smooth maximum of p1 x and p2 x; with the defaults silu.
+
+    Where p2 is not 0 the slope may have zeros that move with the parameters, and
+    loses digits beside them.
+
+    Example:
+      >>> jaxacts.acon_c(jnp.array([-1.0, 2.0]), 1.25, 0.25)
+      Array([-0.5189,  2.2616], dtype=float32)
+    """
+    return _acon_value(x, p1, p2, beta)
