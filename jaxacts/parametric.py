@@ -116,9 +116,7 @@ def aptx(
 # --- acon_c: (p1 - p2) x σ(β (p1 - p2) x) + p2 x -------------------------------------
 
 
-def _acon_argument(
-    x: Array, p1: Array, p2: Array, beta: Array
-) -> tuple[Array, Array]:
+def _acon_argument(x: Array, p1: Array, p2: Array, beta: Array) -> tuple[Array, Array]:
     return _argument(x, beta * (p1 - p2))
 
 
