@@ -95,7 +95,6 @@ def _aptx_limits(alpha=1.0, beta=1.0, gamma=0.5):
     curvature=_aptx_curvature,
     parameter_slopes={"alpha": _aptx_alpha, "beta": _aptx_beta, "gamma": _aptx_gamma},
     limits=_aptx_limits,
-    max_ulp={"float32": (2.0, 3.6, 8.0)},
     paper="arXiv:2209.06119",
 )
 def aptx(
@@ -116,9 +115,7 @@ def aptx(
 # --- acon_c: (p1 - p2) x σ(β (p1 - p2) x) + p2 x -------------------------------------
 
 
-def _acon_argument(
-    x: Array, p1: Array, p2: Array, beta: Array
-) -> tuple[Array, Array]:
+def _acon_argument(x: Array, p1: Array, p2: Array, beta: Array) -> tuple[Array, Array]:
     return _argument(x, beta * (p1 - p2))
 
 
@@ -180,7 +177,6 @@ def _acon_beta(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
         minus_infinity=(-p2 * _INF if p2 else -0.0, p2 if p2 else -0.0, -0.0),
         plus_infinity=(p1 * _INF, p1, -0.0),
     ),
-    max_ulp={"float32": (2.0, 3.1, 4.0)},
     paper="Ma et al., Activate or Not, CVPR 2021",
 )
 def acon_c(

@@ -50,7 +50,7 @@ ZEROS = {
     "GOLU_SLOPE": (golu_slope, "-0.567", "0.2"),
     "GOLU_CURVATURE_NEGATIVE": (golu_curvature, "-1.0", "0.3"),
     "GOLU_CURVATURE_POSITIVE": (golu_curvature, "2.2", "0.6"),
-    "TANHEXP_SLOPE": (tanhexp_slope, "-1.1", "0.4"),
+    "TANHEXP_SLOPE": (tanhexp_slope, "-1.1", "0.8"),
     "TANHEXP_CURVATURE_NEGATIVE": (tanhexp_curvature, "-2.04", "0.6"),
     "TANHEXP_CURVATURE_POSITIVE": (tanhexp_curvature, "0.7", "0.25"),
 }
