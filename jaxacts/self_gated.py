@@ -179,9 +179,8 @@ def _smish_slope(x: Array) -> Array:
     y, low = _sum(_product(n, d), (change, change_low))
     y, low = _patched(v.x, {"SMISH_SLOPE": 0.6}, (y, low))
     q, delta = _inverse(*d)
-    square = q * q
-    w = y * square
-    return _finish(v, (w, low * square + 2.0 * w * delta), v.below)
+    inverse = q, q * delta
+    return _finish(v, _product(_product((y, low), inverse), inverse), v.below)
 
 
 def _smish_curvature(x: Array) -> Array:
@@ -255,7 +254,7 @@ def _inverse_root(y: Pair) -> Pair:
     """(r, delta) with 1/sqrt(y) = r (1 + delta)."""
     total = y[0] + y[1]
     r = 1.0 / jnp.sqrt(total)
-    usual = total < 1e6  # else the logarithm is x, and r² may underflow
+    usual = total < 1e30  # else the logarithm is x, and r² may underflow
     cut = jnp.where(usual, r, 1.0)
     square = num.product(cut, cut)
     back, back_low = num.product(
@@ -285,9 +284,12 @@ def _root_curvature(x: Array) -> Array:
     low = num.sum_low(twice, less, bracket) + 2.0 * ratio_low
     w, low = _patched(v.x, {"ROOT_CURVATURE": 1.4}, (bracket, low))
     r, r_delta = _inverse_root(y)
-    factor = (0.25 * (q * q)) * ((r * r) * r)
+    # Far to the right r³ is so small that corrections would be flushed to zero.
+    far, square = x > 1e6, r * r
+    factor = (0.25 * (q * q)) * (jnp.where(far, 1.0, square) * r)
     w, low = w * factor, low * factor
-    return _finish(v, (w, low + w * (2.0 * delta + 3.0 * r_delta)), v.below)
+    y = _finish(v, (w, low + w * (2.0 * delta + 3.0 * r_delta)), v.below)
+    return jnp.where(far, y * square, y)
 
 
 @activation(
@@ -312,4 +314,5 @@ def sqrt_softplus(x: ArrayLike) -> Array:
     """
     v, (y, low) = _root_parts(x)
     root = jnp.sqrt(y + low)
-    return _finish(v, (root, jnp.zeros_like(root)), v.below)
+    small = num.finish(root, jnp.zeros_like(root), v.t, v.s1, v.s2)
+    return jnp.where(v.below, small, root)

@@ -80,7 +80,7 @@ ZEROS = {
 
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
-    yield from zeros(ZEROS, {"float32": mp.mpf("4e-9"), "float64": mp.mpf("1.5e-15")})
+    yield from zeros(ZEROS)
 
 
 if __name__ == "__main__":

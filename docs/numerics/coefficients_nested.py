@@ -16,10 +16,6 @@ from writing import run
 TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_nested.py"
 
 
-# Where rounding the coefficients to double leaves more.
-LOOSER = TARGETS | {"float64": mp.mpf("3.5e-16")}
-
-
 def exponential_tail(r):
     """e^r = 1 + r + r²/2 + r³/6 + r⁴ p(r)."""
     return mp.fsum(r**k / mp.factorial(k + 4) for k in range(25))
@@ -56,20 +52,29 @@ ZEROS = {
 }
 
 
-def zeros(brackets, targets=LOOSER):
+def tightest(local, reach):
+    """`shortest` for the least target of float64 that rounding allows."""
+    for target in ("3.5e-16", "7e-16", "1.5e-15"):
+        try:
+            return shortest(
+                local,
+                lambda d: 1 / local(d),
+                dict.fromkeys(TARGETS, (-reach, reach)),
+                TARGETS | {"float64": mp.mpf(target)},
+            )
+        except ValueError:
+            pass
+    raise ValueError("no degree below 40 reaches 1.5e-15")
+
+
+def zeros(brackets):
     """Yields the zero and the factor beside it of every bracket."""
     for name, (bracket, start, width) in brackets.items():
         zero = mp.findroot(bracket, mp.mpf(start))
         print(name, mp.nstr(zero, 10), file=sys.stderr)
         yield f"{name}_ZERO", f"zero of {bracket.__name__}", mp.nstr(zero, 40)
         local = over_zero(bracket, zero)
-        reach = mp.mpf(width) + mp.mpf("0.001")
-        errors, fits = shortest(
-            local,
-            lambda d, q=local: 1 / q(d),
-            dict.fromkeys(TARGETS, (-reach, reach)),
-            targets,
-        )
+        errors, fits = tightest(local, mp.mpf(width) + mp.mpf("0.001"))
         note = f"{bracket.__name__} = d p(d), d = x - zero, |d| <= {width}"
         yield name, f"{note}; {errors}", fits
 
