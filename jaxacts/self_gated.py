@@ -47,7 +47,7 @@ def _parts(x: Array, factor: float = 1.0) -> _Parts:
 
 def _polynomial(v: _Parts, left: tuple[float, ...], right: tuple[float, ...]) -> Pair:
     """A polynomial of e, for x < 0 and x > 0, with the errors of its sums."""
-    cs = [jnp.where(v.below, *c) for c in zip(left, right, strict=True)]
+    cs = [jnp.where(v.below, a, b) for a, b in zip(left, right, strict=True)]
     total, low = cs[-1].astype(v.e.dtype), jnp.zeros_like(v.e)
     for c in cs[-2::-1]:
         first, rest = c.astype(v.e.dtype), v.e * total
@@ -123,9 +123,9 @@ def _logish_curvature(x: Array) -> Array:
     v = _parts(x)
     d, d_low = _polynomial(v, (1.0, 3.0, 2.0), (2.0, 3.0, 1.0))
     bend = _polynomial(v, (1.0, 0.0, -2.0), (-2.0, 0.0, 1.0))
-    y = _sum((2.0 * d, 2.0 * d_low), num.product(v.x, bend[0], 0.0, bend[1]))
+    whole = _sum((2.0 * d, 2.0 * d_low), num.product(v.x, bend[0], 0.0, bend[1]))
     zeros = {"LOGISH_CURVATURE_NEGATIVE": 0.8, "LOGISH_CURVATURE_POSITIVE": 0.6}
-    y, low = _patched(v.x, zeros, y)
+    y, low = _patched(v.x, zeros, whole)
     q, delta = _inverse(d, d_low)
     square = q * q
     w = y * square
@@ -190,9 +190,11 @@ def _smish_curvature(x: Array) -> Array:
     bend = _polynomial(
         v, (2.0, 6.0, -3.0, -18.0, -10.0), (-10.0, -18.0, -3.0, 6.0, 2.0)
     )
-    y = _sum((2.0 * first, 2.0 * first_low), num.product(v.x, bend[0], 0.0, bend[1]))
+    whole = _sum(
+        (2.0 * first, 2.0 * first_low), num.product(v.x, bend[0], 0.0, bend[1])
+    )
     zeros = {"SMISH_CURVATURE_NEGATIVE": 0.5, "SMISH_CURVATURE_POSITIVE": 0.25}
-    y, low = _patched(v.x, zeros, y)
+    y, low = _patched(v.x, zeros, whole)
     q, delta = _inverse(*d)
     cube = 4.0 * ((q * q) * q)
     w = y * cube
@@ -288,8 +290,8 @@ def _root_curvature(x: Array) -> Array:
     far, square = x > 1e6, r * r
     factor = (0.25 * (q * q)) * (jnp.where(far, 1.0, square) * r)
     w, low = w * factor, low * factor
-    y = _finish(v, (w, low + w * (2.0 * delta + 3.0 * r_delta)), v.below)
-    return jnp.where(far, y * square, y)
+    out = _finish(v, (w, low + w * (2.0 * delta + 3.0 * r_delta)), v.below)
+    return jnp.where(far, out * square, out)
 
 
 @activation(
