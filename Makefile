@@ -1,7 +1,8 @@
 # Slow things that are run by hand. What every change must pass is .ci/run.
 PYTHON ?= .venv/bin/python
 
-.PHONY: ci meta coefficients readme import-time
+.PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
+	import-time
 
 ci:
 	CI=true bash .ci/run
@@ -22,6 +23,36 @@ coefficients:
 # Rewrites the generated parts of README.md.
 readme:
 	$(PYTHON) docs/readme.py
+
+# Measures every function against exact arithmetic and keeps the figures, which
+# may only fall (about 40 minutes); NAMES="mish gelu" for some.
+golden:
+	$(PYTHON) tests/golden/update.py $(NAMES)
+
+# docs/accuracy.md and the table in README.md, with jax.nn measured again (about 15
+# minutes).
+accuracy:
+	$(PYTHON) docs/accuracy.py --measure
+	$(PYTHON) docs/readme.py
+
+# Every check of behaviour on every function, in float32 and bfloat16.
+behaviour:
+	$(PYTHON) -m jaxacts verify --all --dtype float32 --dtype bfloat16 \
+	  $(foreach k,transforms shapes parameters devices derivatives residuals lowering \
+	  processors,--check $(k))
+
+# All 2^32 numbers of float32, in three orders; added to docs/exhaustive.json.
+exhaustive:
+	$(PYTHON) benchmarks/verification.py exhaustive $(or $(NAMES),silu)
+
+# All 16-bit inputs of all functions, from a cold start.
+small:
+	$(PYTHON) benchmarks/verification.py small
+
+# The accuracy tests as on a processor without fused multiply-add.
+no-fma:
+	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 $(PYTHON) -m pytest -q -n 2 \
+	  tests/test_accuracy.py
 
 # What importing jaxacts adds to importing jax.
 import-time:

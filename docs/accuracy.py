@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,20 @@ def theirs() -> Mapping[str, Any]:
 
 def cell(error: float) -> str:
     """Three digits; powers of ten where the digits before the point are many."""
-    if error >= 1000:
+    if math.isinf(error):
+        return "∞"
+    if error >= 100_000:
         mantissa, exponent = f"{error:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    return f"{error:.3g}" if error >= 1 else f"{error:.2f}"
+    return f"{error:.0f}" if error >= 100 else f"{error:.2f}"
 
 
-def triple(rows: Iterable[Any] | None) -> str:
+def triple(rows: Sequence[Any] | None) -> str:
     """f / f' / f'' of one function and dtype."""
     if not rows:
         return "–"
     cells = []
-    for error, _, *rest in rows:
+    for error, _, *rest in rows[:3]:
         nan = rest[0] if rest else 0
         cells.append(cell(error) + (" NaN" if nan else ""))
     return " / ".join(cells)
@@ -79,6 +82,16 @@ def versions(environment: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {value}" for key, value in environment.items())
 
 
+def provenance() -> str:
+    """Commands, versions and dates of the figures."""
+    sources = [("jaxacts", kept(GOLDEN)), (RIVAL, kept(RIVALS))]
+    return "; ".join(
+        f"{name}: `{document['command']}`, {versions(document['environment'])}"
+        for name, document in sources
+        if document
+    )
+
+
 def page() -> str:
     families: dict[str, list[str]] = {}
     for name in ours():
@@ -96,15 +109,9 @@ def page() -> str:
         "0 was returned where the truth is a normal number; *NaN* means that the",
         "result was NaN at some finite input. Written by `docs/accuracy.py`.",
         "",
-        f"Ours: `{kept(GOLDEN)['command']}`; {versions(kept(GOLDEN)['environment'])}.",
+        provenance(),
         "",
     ]
-    if RIVALS.exists():
-        lines += [
-            f"{RIVAL}: `{kept(RIVALS)['command']}`; "
-            f"{versions(kept(RIVALS)['environment'])}.",
-            "",
-        ]
     for family in sorted(families):
         lines += [f"## {family.capitalize()}", ""]
         for pair in (DTYPES[:2], DTYPES[2:]):
@@ -121,7 +128,7 @@ def exhaustive() -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for name, run in sorted(kept(EXHAUSTIVE).items()):
-        places = ", ".join(f"`{place}`" for _, place in run["figures"])
+        places = ", ".join(f"`{place}`" for _, place, _ in run["figures"])
         rows.append(
             f"| `{name}` | {triple(run['figures'])} | {places} | "
             f"{run['seconds'] / 60:.1f} | {versions(run['environment'])} |"
@@ -130,28 +137,44 @@ def exhaustive() -> str:
 
 
 def readme_table() -> str:
-    """The functions that both libraries have, in two dtypes."""
-    shared = [name for name in ours() if theirs().get(name)]
+    """The curved functions of both libraries in their usual settings."""
+    shared = [
+        name
+        for name in ours()
+        if theirs().get(name)
+        and ("(" not in name or name.startswith("gelu"))
+        and max(error for error, *_ in ours()[name]["float32"]) > 0.5
+    ]
     return table(shared, ("float32", "bfloat16"))
 
 
-def measure() -> None:
+def measured(function: Any, dtype: str, settings: Mapping[str, Any]) -> Any:
+    from jaxacts.verify import verify
+
+    try:
+        report = verify(function, dtypes=[dtype], params=settings, checks=["accuracy"])
+    except ValueError:
+        return ()
+    return report.measurements
+
+
+def measure(missing: bool) -> None:
     """Measures the other library where it has the function."""
     import jax
 
-    from jaxacts.verify import report, verify
+    from jaxacts.verify import report
     from jaxacts.verify.target import cases
 
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = dict(theirs()) if missing else {}
     for name in jaxacts.names():
         record, rival = jaxacts.spec(name), getattr(jax.nn, name, None)
         if record.reference is None or rival is None:
             continue
         for target, settings in zip(cases(record), record.cases, strict=True):
+            if target.name in figures:
+                continue
             for dtype in DTYPES:
-                found = verify(
-                    rival, dtypes=[dtype], params=settings, checks=["accuracy"]
-                ).measurements
+                found = measured(rival, dtype, settings)
                 if not found:  # it has no such argument
                     break
                 rows = [
@@ -160,21 +183,22 @@ def measure() -> None:
                 ]
                 figures.setdefault(target.name, {})[dtype] = rows
                 print(f"{target.name} {dtype}: {triple(rows)}", flush=True)
-    document = {
-        "command": "python docs/accuracy.py --measure",
-        "environment": report.environment(),
-        "figures": {RIVAL: figures},
-    }
-    report.write_atomically(RIVALS, json.dumps(document) + "\n")
+        document = {
+            "command": "python docs/accuracy.py --measure",
+            "environment": report.environment(),
+            "figures": {RIVAL: figures},
+        }
+        report.write_atomically(RIVALS, json.dumps(document, indent=1) + "\n")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only compare")
     parser.add_argument("--measure", action="store_true", help=f"measure {RIVAL}")
+    parser.add_argument("--missing", action="store_true", help="only what is missing")
     arguments = parser.parse_args()
-    if arguments.measure:
-        measure()
+    if arguments.measure or arguments.missing:
+        measure(arguments.missing)
         kept.cache_clear()
     old = PAGE.read_text() if PAGE.exists() else ""
     new = page()

@@ -11,6 +11,8 @@ import re
 import sys
 from pathlib import Path
 
+import accuracy
+
 import jaxacts
 
 README = Path(__file__).parents[1] / "README.md"
@@ -27,7 +29,12 @@ def functions() -> str:
     return "\n".join(["| family | functions |", "|---|---|", *sorted(rows)])
 
 
-SECTIONS = {"functions": functions}
+def accuracy_table() -> str:
+    """The functions that jax.nn has too, as docs/accuracy.py measured them."""
+    return f"{accuracy.readme_table()}\n\n{accuracy.provenance()}"
+
+
+SECTIONS = {"functions": functions, "accuracy": accuracy_table}
 
 
 def rewritten(text: str) -> str:

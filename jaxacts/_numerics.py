@@ -229,7 +229,8 @@ def expm1(a: Array, a_low: Array | None = None) -> Array:
     """e^(a + a_low) - 1 for a <= 0."""
     t, s1, s2 = exp_parts(a, jnp.zeros_like(a) if a_low is None else a_low)
     s = s1 * s2
-    return (s - 1.0) + s * t  # s t is exact, and s - 1 to the last place
+    y = (s - 1.0) + s * t  # s t is exact, and s - 1 to the last place
+    return jnp.where(a == 0, a, y)  # with its sign
 
 
 def log1p_exp(x: Array) -> Array:

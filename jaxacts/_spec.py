@@ -80,6 +80,7 @@ class Spec:
         keywords; ``None`` where nothing is claimed.
       monotonic: True where the value never decreases.
       symmetry: "odd", "even" or ``None``.
+      signed_zero: False where f(-0.0) = 0 may have either sign.
       keeps_integers: integer input gives integer output.
       paper: where it comes from, as an arXiv id or a citation.
       aliases: further public names of the same callable.
@@ -100,10 +101,11 @@ class Spec:
     value_range: Callable[..., tuple[float, float]] | None = None
     monotonic: bool = False
     symmetry: str | None = None
+    signed_zero: bool = True
     keeps_integers: bool = False
     paper: str | None = None
     aliases: tuple[str, ...] = ()
-    max_ulp: Mapping[str, tuple[float, float, float]] = dataclasses.field(
+    max_ulp: Mapping[str, tuple[float, ...]] = dataclasses.field(
         default_factory=lambda: _EMPTY
     )
 

@@ -215,6 +215,7 @@ def _leaky_limits(negative_slope: float = 0.01) -> Limits:
     curvature=lambda x, negative_slope: zero(x + negative_slope),
     slope_from_output=_leaky_slope_from_output,
     output_decides=lambda negative_slope: negative_slope >= 0,
+    signed_zero=False,
     kinks=lambda **_: (Kink(at=0.0, slope=1.0, curvature=0.0),),
     limits=_leaky_limits,
     monotonic=True,
@@ -264,7 +265,8 @@ def prelu(x: ArrayLike, negative_slope: ArrayLike) -> Array:
       >>> jaxacts.prelu(jnp.array([-2.0, 3.0]), jnp.array([0.5, 0.25]))
       Array([-1.,  3.], dtype=float32)
     """
-    return jnp.where(x < 0, x * negative_slope, x)
+    # By the sign bit: a subnormal x is not below 0 where subnormals are flushed.
+    return jnp.where(sign_bit(x), x * negative_slope, x)
 
 
 def _leaky_relu6_reference(m, x, negative_slope):
@@ -292,6 +294,7 @@ def _leaky_relu6_reference(m, x, negative_slope):
         y >= 6, 0.0, _leaky_slope_from_output(y, negative_slope)
     ),
     output_decides=lambda negative_slope: negative_slope >= 0,
+    signed_zero=False,
     kinks=lambda **_: (
         Kink(at=0.0, slope=1.0, curvature=0.0),
         Kink(at=6.0, slope=0.0, curvature=0.0),

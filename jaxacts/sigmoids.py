@@ -161,7 +161,7 @@ def soft_sign(x: ArrayLike) -> Array:
       Array([-0.5 ,  0.75], dtype=float32)
     """
     q, delta = _one_over_one_plus(x)
-    near = num.clamp(x, -1e30, 1e30)
+    near = num.clamp(x, -_far(x), _far(x))
     w = near * q
     return w + w * delta
 

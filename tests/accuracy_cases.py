@@ -84,10 +84,16 @@ def worst_inputs(figures: list[Figure]) -> tuple[float, ...]:
     return tuple(float.fromhex(f.input) for f in figures if f.input is not None)
 
 
+@functools.lru_cache(maxsize=1)
+def candidate_of(name: str, dtype: str) -> Candidate:
+    """The compiled function: compilation takes most of the time."""
+    return Candidate.of(targets()[name], format_of(dtype))
+
+
 def measure(name: str, dtype: str, extra: tuple[float, ...]) -> list[Measurement]:
     """As the tests measure: the stored worst inputs are among those tried."""
     target, options = targets()[name], {"points": POINTS, "extra": extra}
-    candidate = Candidate.of(target, format_of(dtype))
+    candidate = candidate_of(name, dtype)
     below = tuple(order for order in ORDERS[dtype] if order < 3)
     found = accuracy.measure(
         target,

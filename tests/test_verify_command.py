@@ -34,6 +34,11 @@ def test_success_is_0_and_the_table_is_printed(capsys):
     assert "[2/2] relu6: passed" in captured.err
 
 
+def test_a_name_may_carry_settings(capsys):
+    assert run("leaky_relu6(negative_slope=0.5)") == 0
+    assert "leaky_relu6(negative_slope=0.5)" in capsys.readouterr().out
+
+
 def test_a_broken_bound_is_1(capsys):
     assert run("jax.numpy:sin", "--reference", "x") == 1
     assert "FAILED  jax.numpy:sin, accuracy, float8_e5m2" in capsys.readouterr().out
@@ -45,6 +50,7 @@ def test_a_broken_bound_is_1(capsys):
         ([], "give the name of a function, or --all"),
         (["relu", "--all"], "give the name of a function, or --all"),
         (["rellu"], "did you mean"),
+        (["gelu(aproximate=1)"], "gelu has no setting 'aproximate'"),
         (["relu", "--dtype", "float9"], "dtype must be a floating-point type"),
         (["jax.numpy:sin", "--reference", "x*(1+"], "column 6"),
         (["jax.numpy:sin"], "reference is needed for jax.numpy:sin"),

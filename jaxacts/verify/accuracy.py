@@ -188,6 +188,7 @@ class Ground:
     def __init__(self, target: Target, form: Format, orders: int):
         self.program = target.program(form)
         self.corners = target.corners(form)
+        self.signed_zero = target.signed_zero
         self.form = form
         self.orders = orders
         self.at_zero = self(np.array([-0.0])), self(np.array([0.0]))
@@ -197,8 +198,11 @@ class Ground:
             self.program, inputs, self.orders, double=self.form.bits == 64
         )
         high, low, sign = truth.high.copy(), truth.low.copy(), truth.sign.copy()
+        if not self.signed_zero:
+            sign[0, (inputs == 0) & (high[0] == 0)] = 0
         for corner in self.corners:
             here = inputs == corner.at
+            high[3:, here] = np.nan  # no convention
             for order, value in ((1, corner.slope), (2, corner.curvature)):
                 if value is not None and order <= self.orders:
                     high[order, here], low[order, here] = value, 0.0
@@ -299,7 +303,7 @@ def _measure_order(
     def run(path: str, at: np.ndarray, true: Truth, got: np.ndarray) -> _Run:
         exact = at.astype(np.float64)
         if order == 3:
-            errors = _loosely(got, true)
+            errors = _loosely(got, exact, true, form)
         else:
             errors = compare(got, exact, true, at_zero, form)
         return _Run(path, exact, true, got, errors)
@@ -340,13 +344,18 @@ def _neighbours(inputs: np.ndarray, form: Format) -> np.ndarray:
     return grids.values(np.unique(np.clip(centre + steps, ~top, top)), form)
 
 
-def _loosely(got: np.ndarray, truth: Truth) -> _Errors:
+def _loosely(
+    got: np.ndarray, inputs: np.ndarray, truth: Truth, form: Format
+) -> _Errors:
     none = np.zeros(len(got), bool)
     with np.errstate(invalid="ignore", over="ignore"):
         relative = np.abs(got - truth.high) / np.maximum(np.abs(truth.high), 1e-3)
     unclaimed = np.isnan(truth.high)
     nan = np.isnan(got) & ~unclaimed
-    relative = np.where(nan | unclaimed, 0.0, relative)
+    overflow = (np.abs(truth.high) > form.largest) & (got == np.copysign(np.inf, got))
+    overflow &= np.signbit(got) == np.signbit(truth.high)
+    small = (np.abs(inputs) < form.smallest_normal) & (inputs != 0)
+    relative = np.where(nan | unclaimed | overflow | small, 0.0, relative)
     zero = np.zeros(len(got))
     return _Errors(zero, relative, zero, nan, none, unclaimed)
 

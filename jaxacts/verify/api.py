@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 import jaxacts
+from jaxacts._registry import parse
 from jaxacts._spec import Spec
 
 from . import accuracy, behaviour, dense, exhaustive, grammar, special_values
@@ -54,8 +55,9 @@ def verify(
     """Verifies an elementwise activation against its formula.
 
     Args:
-      function: the name of a registered activation, ``"package.module:name"``, or
-        a callable ``function(x, **params)``.
+      function: the name of a registered activation, with settings if need be, as
+        in ``"gelu(approximate=False)"``; ``"package.module:name"``; or a callable
+        ``function(x, **params)``.
       reference: the exact formula, as ``reference(m, x, **params)`` over the
         functions of a namespace ``m``, or as text such as
         ``"x*tanh(log(1+exp(x)))"``. A registered function brings its own, and so
@@ -188,6 +190,10 @@ def targets_of(
     params: Mapping[str, Any] | None,
 ) -> tuple[list[Target], list[str]]:
     """What is to be verified, and notes on where the claims come from."""
+    if isinstance(function, str) and ":" not in function:
+        jaxacts.get(function)  # refuses an unknown name or setting
+        function, settings = parse(function)
+        params = {**settings, **(params or {})} if settings else params
     name, record = _identify(function)
     notes: list[str] = []
     if isinstance(function, str):

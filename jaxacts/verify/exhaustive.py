@@ -38,7 +38,7 @@ __all__ = ["measure"]
 # An input is decided where the error of the truth is below this many ULP.
 _RESOLUTION = 1e-3
 # Raised whenever a run begun by an earlier version is not to be continued.
-_VERSION = 1
+_VERSION = 2
 _GROUP = 16
 # The sizes that patches are brought to, so that few shapes are compiled.
 _PATCH_COUNTS = (16, 1024)
@@ -448,7 +448,8 @@ def _judge(
         truth = truth * t + coefficients[:, k, None]
     truth = jnp.clip(truth, -(2.0**128), 2.0**128)
     size = jnp.abs(truth)
-    negative = jnp.where(truth == 0, sign[:, None] < 0, truth < 0)
+    # Within its error, as far below the smallest float32, a polynomial has no sign.
+    negative = jnp.where(size <= error[:, None], sign[:, None] < 0, truth < 0)
     signed = (truth != 0) | (sign[:, None] != 0)
 
     inverse = _inverse_ulp(truth)

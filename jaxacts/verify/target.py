@@ -41,7 +41,7 @@ class Target:
       reference: called as ``reference(m, x, **keywords)``.
       keywords: numbers, and static settings such as ``approximate=True``.
       kinks, limits, value_range: claims as in ``Spec``; ``None`` claims nothing.
-      monotonic, symmetry: claims as in ``Spec``.
+      monotonic, symmetry, signed_zero: claims as in ``Spec``.
       keeps_integers: integer input gives integer output.
       derivatives: value, slope and curvature as functions of their own, measured
         in the place of JAX's derivatives of ``function``; for writing kernels.
@@ -58,6 +58,7 @@ class Target:
     value_range: Callable[..., tuple[float, float]] | None = None
     monotonic: bool = False
     symmetry: str | None = None
+    signed_zero: bool = True
     keeps_integers: bool = False
     derivatives: tuple[Callable[..., Any], ...] | None = None
     max_ulp: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
@@ -124,6 +125,7 @@ def registered(spec: Spec, keywords: Mapping[str, Any] | None = None) -> Target:
         value_range=spec.value_range,
         monotonic=spec.monotonic,
         symmetry=spec.symmetry,
+        signed_zero=spec.signed_zero,
         keeps_integers=spec.keeps_integers,
         max_ulp=spec.max_ulp,
     )

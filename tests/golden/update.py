@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import re
 import sys
@@ -24,6 +25,7 @@ from accuracy_cases import (
     ORDERS,
     SMALL,
     Figure,
+    candidate_of,
     golden_figures,
     measure,
     read_golden,
@@ -32,39 +34,48 @@ from accuracy_cases import (
     worst_inputs,
 )
 
-import jaxacts.verify
+from jaxacts.verify import accuracy, dense
 from jaxacts.verify.report import environment, write_atomically
 
 # A longer search than the tests': a finer grid and, in float32, all numbers of
-# the chunks where it found the largest errors.
-POINTS = 20_000
+# the chunks of 2^20 where it found the largest errors.
+POINTS = 10_000
+CHUNKS = 8
 ROUNDS = 4
 
 
 def search(name: str, dtype: str, known: list[Figure]) -> list[Figure]:
     """The largest errors of a long search, and of the tests' own measurement."""
-    target = targets()[name]
-    report = jaxacts.verify.verify(
-        target.function,
-        dtypes=[dtype],
-        orders=ORDERS[dtype],
-        params=target.keywords,
-        checks=["accuracy"],
-        points=POINTS,
-        extra={dtype: worst_inputs(known)},
-    )
-    best = [Figure.of(m) for m in report.measurements]
+    target, candidate = targets()[name], candidate_of(name, dtype)
+    best = [Figure.of(m) for m in measure(name, dtype, worst_inputs(known))]
+    if dtype in ("float32", "float64"):
+        below = tuple(order for order in ORDERS[dtype] if order < 3)
+        found = accuracy.measure(
+            target,
+            dtype,
+            below,
+            points=POINTS,
+            extra=worst_inputs(known),
+            keep_profile=True,
+            candidate=candidate,
+        )
+        if dtype == "float32":
+            found = dense.sharpen(target, found, CHUNKS, candidate)
+        best = larger_of(best, [Figure.of(m) for m in found])
     # What is stored steers what the tests try: until they find nothing larger.
     for _ in range(ROUNDS):
-        extra = worst_inputs(best)
-        found = [Figure.of(m) for m in measure(name, dtype, extra)]
-        larger = [
-            max(a, b, key=lambda f: f.ulp) for a, b in zip(best, found, strict=True)
-        ]
+        again = measure(name, dtype, worst_inputs(best))
+        larger = larger_of(best, [Figure.of(m) for m in again])
         if larger == best:
             break
         best = larger
     return best
+
+
+def larger_of(first: list[Figure], second: list[Figure]) -> list[Figure]:
+    """Order by order; the second may leave out the last."""
+    pairs = itertools.zip_longest(first, second, fillvalue=Figure(0.0, None))
+    return [max(pair, key=lambda figure: figure.ulp) for pair in pairs]
 
 
 def main() -> int:
