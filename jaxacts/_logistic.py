@@ -67,15 +67,18 @@ def logistic_curvature(
     return jnp.where(a < 0, y, -y)
 
 
-def swish_value(x: Array, a: Array, a_low: Array) -> Array:
-    """x σ(a), for a of either sign of x."""
+def swish_value(
+    x: Array, a: Array, a_low: Array, x_delta: Array | float = 0.0
+) -> Array:
+    """x (1 + x_delta) σ(a), for a of either sign of x."""
     p = _parts(a, a_low)
     below = a < 0
     t = jnp.where(below, p.t, 0.0)
     # Where e^-|a| underflows against every x, x must not be infinite.
     factor = jnp.where(below, num.clamp(x, -_FAR, _FAR), x)
     w = factor * p.q
-    y = w + num.clamp(w, -_FAR, _FAR) * (t + p.delta * (1.0 + t))
+    delta = p.delta if isinstance(x_delta, float) else p.delta + x_delta
+    y = w + num.clamp(w, -_FAR, _FAR) * (t + delta * (1.0 + t))
     y = jnp.where(w == 0, w, y)  # a correction of 0 must not change its sign
     return num.scale(y, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0))
 

@@ -54,7 +54,6 @@ __all__ = [
     "scaled_distance",
     "sign_bit",
     "sum_low",
-    "times_near_zero",
     "zero",
 ]
 
@@ -356,22 +355,6 @@ def near_zero(
     p = fit(name, d, table)
     # (d - zero_low) p would be folded to (x - (zero + zero_low)) p.
     return jnp.where(inside, d * p - zero_low * p, bracket)
-
-
-def times_near_zero(
-    x: Array, name: str, bracket: Array, width: float, t: Array, table: ModuleType
-) -> Array:
-    """`near_zero` times 1 + t, with less rounding than one after the other."""
-    zero, zero_low = constant(getattr(table, f"{name}_ZERO"), x.dtype)
-    first, *others = getattr(table, name)[str(x.dtype)]
-    first_high, first_low = constant(repr(first), x.dtype)
-    d = x - zero
-    inside = jnp.abs(d) < width
-    d = clamp(d, -width, width)
-    rest = d * horner(d, tuple(others)) + first_low
-    y = jnp.where(inside, d * first_high, bracket)
-    low = jnp.where(inside, d * rest - zero_low * (first_high + rest), 0.0)
-    return y + (low + (y + low) * t)
 
 
 def opaque(value: float, like: Array) -> Array:

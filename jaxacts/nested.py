@@ -32,9 +32,12 @@ def _golu_parts(x: Array):
 
 def _golu_slope(x: Array) -> Array:
     near, inner, (t, s1, s2) = _golu_parts(x)
-    y = 1.0 + near * inner.w
-    y = num.times_near_zero(near, "GOLU_SLOPE", y, 0.2, t, _table)
-    return num.scale(y, s1, s2)
+    change, change_low = num.product(near, inner.w, 0.0, inner.w_low)
+    one = num.opaque(1.0, near)
+    y = one + change
+    low = num.sum_low(change, one, y) + change_low
+    at = num.distance(near, "GOLU_SLOPE", table=_table)
+    return num.finish(*num.patched(at, (y, low), 0.2), t, s1, s2)
 
 
 def _golu_curvature(x: Array) -> Array:
@@ -109,9 +112,13 @@ def _tanhexp_slope(x: Array) -> Array:
     right = (1.0 + change) + num.sum_low(rise, fall, change)
     tangent = inner.w * ratio
     left = ratio + near * (1.0 - tangent * tangent)
-    left = num.times_near_zero(near, "TANHEXP_SLOPE", left, 0.4, inner.t, _table)
-    left = num.scale(left, inner.s1, inner.s2)
-    return jnp.where(near < _SEAM, left, right)
+    at = num.distance(near, "TANHEXP_SLOPE", table=_table)
+    y = num.patched(at, (left, jnp.zeros_like(left)), 0.8)
+    left = num.finish(*y, inner.t, inner.s1, inner.s2)
+    return jnp.where(near < -0.35, left, right)
+
+
+_TANHEXP_ZEROS = {"TANHEXP_CURVATURE_NEGATIVE": 0.6, "TANHEXP_CURVATURE_POSITIVE": 0.25}
 
 
 def _tanhexp_curvature(x: Array) -> Array:
@@ -122,10 +129,16 @@ def _tanhexp_curvature(x: Array) -> Array:
     right = ((2.0 + near) - 2.0 * xu) + 2.0 * rest
     left = 2.0 + near * (1.0 - (2.0 * inner.w) * (inner.w * ratio))
     y = jnp.where(near < _SEAM, left, right)
-    y = num.near_zero(near, "TANHEXP_CURVATURE_NEGATIVE", y, 0.6, table=_table)
-    y = num.near_zero(near, "TANHEXP_CURVATURE_POSITIVE", y, 0.25, table=_table)
-    y = num.scale(y + y * inner.t, inner.s1, inner.s2)
-    return _square_secant(p, y)
+    low = jnp.zeros_like(y)
+    for name, width in _TANHEXP_ZEROS.items():
+        at = num.distance(near, name, table=_table)
+        y, low = num.patched(at, (y, low), width)
+    square = 4.0 * (p.q * p.q)
+    w = y * square
+    # Both exponentials in one step; that of e^-2u is the one that underflows.
+    t = inner.t + (p.t + inner.t * p.t)
+    y = num.finish(w, low * square + 2.0 * w * p.delta, t, inner.s1, inner.s2)
+    return num.scale(y, p.s1, p.s2)
 
 
 @activation(

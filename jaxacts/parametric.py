@@ -36,6 +36,17 @@ def _argument(x: Array, factor: Array) -> tuple[Array, Array]:
     return high + num.zero(rough), jnp.where(outside, 0.0, low)
 
 
+def _line(x: Array, factor: Array) -> tuple[Array, Array]:
+    """x times a factor, and how much more it is, relative to itself."""
+    x, factor = jnp.broadcast_arrays(x, factor)
+    rough = x * factor
+    usual = (jnp.abs(rough) > 1e-12) & (jnp.abs(rough) < 1e4)
+    high, low = pairs.exact_product(
+        jnp.where(usual, x, 1.0), jnp.where(usual, factor, 1.0)
+    )
+    return jnp.where(usual, high, rough), jnp.where(usual, low / high, 0.0)
+
+
 # --- aptx: (α + tanh(βx)) γx = 2γx σ(2βx) + (α - 1) γx -------------------------------
 
 
@@ -63,7 +74,8 @@ def _aptx_gamma(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
 
 
 def _aptx_value(x: Array, alpha: Array, beta: Array, gamma: Array) -> Array:
-    y = swish_value((2.0 * gamma) * x, *_argument(x, 2.0 * beta))
+    straight, delta = _line(x, 2.0 * gamma)
+    y = swish_value(straight, *_argument(x, 2.0 * beta), delta)
     y = jnp.where(alpha == 1.0, y, y + (alpha - 1.0) * (gamma * x))
     # Half of a small number may be flushed to zero.
     return jnp.where(jnp.abs(x) < 1e-30, (alpha * gamma) * x, y)
@@ -95,7 +107,6 @@ def _aptx_limits(alpha=1.0, beta=1.0, gamma=0.5):
     curvature=_aptx_curvature,
     parameter_slopes={"alpha": _aptx_alpha, "beta": _aptx_beta, "gamma": _aptx_gamma},
     limits=_aptx_limits,
-    max_ulp={"float32": (2.0, 3.6, 8.0)},
     paper="arXiv:2209.06119",
 )
 def aptx(
@@ -131,7 +142,8 @@ def _acon_curvature(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
 
 
 def _acon_value(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
-    y = swish_value((p1 - p2) * x, *_acon_argument(x, p1, p2, beta))
+    straight, delta = _line(x, p1 - p2)
+    y = swish_value(straight, *_acon_argument(x, p1, p2, beta), delta)
     y = jnp.where(p2 == 0, y, y + p2 * x)
     # Half of a small number may be flushed to zero.
     return jnp.where(jnp.abs(x) < 1e-30, (0.5 * (p1 + p2)) * x, y)
@@ -178,7 +190,6 @@ def _acon_beta(x: Array, p1: Array, p2: Array, beta: Array) -> Array:
         minus_infinity=(-p2 * _INF if p2 else -0.0, p2 if p2 else -0.0, -0.0),
         plus_infinity=(p1 * _INF, p1, -0.0),
     ),
-    max_ulp={"float32": (2.0, 3.1, 4.0)},
     paper="Ma et al., Activate or Not, CVPR 2021",
 )
 def acon_c(

@@ -99,6 +99,7 @@ class Float64Namespace:
             "cos",
         ):
             setattr(self, name, getattr(xp, name))
+        self.max, self.min = xp.maximum, xp.minimum
 
     def const(self, text: str) -> float:
         return float(text)

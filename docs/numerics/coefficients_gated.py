@@ -71,7 +71,7 @@ ZEROS = {
     "LOGISH_SLOPE": (logish_slope, "-1.37", "0.8"),
     "LOGISH_CURVATURE_NEGATIVE": (logish_curvature, "-2.2", "0.8"),
     "LOGISH_CURVATURE_POSITIVE": (logish_curvature_positive, "2.5", "0.6"),
-    "ROOT_CURVATURE": (root_softplus_curvature, "0.92", "0.5"),
+    "ROOT_CURVATURE": (root_softplus_curvature, "0.92", "1.4"),
     "SMISH_SLOPE": (smish_slope, "-1.4", "0.6"),
     "SMISH_CURVATURE_NEGATIVE": (smish_curvature, "-2.2", "0.5"),
     "SMISH_CURVATURE_POSITIVE": (smish_curvature_positive, "2.0", "0.25"),
@@ -80,7 +80,7 @@ ZEROS = {
 
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
-    yield from zeros(ZEROS, {"float32": mp.mpf("4e-9"), "float64": mp.mpf("1.5e-15")})
+    yield from zeros(ZEROS)
 
 
 if __name__ == "__main__":
