@@ -45,7 +45,8 @@ def erf(x: Array) -> Array:
     # 2 Φ(-u) with u = √2 z; rounding u costs less than the last place of 1.
     u = z * math.sqrt(2.0)
     t, s1, s2 = _negative_square_exp(z)
-    tail = 2.0 * num.fit("MILLS", (u - 4.0) * num.reciprocal(u + 4.0))
+    r = num.reciprocal(u + 4.0)
+    tail = 2.0 * r * num.fit("MILLS", (u - 4.0) * r)
     y = jnp.where(z < _NEAR, close, 1.0 - num.scale(tail + tail * t, s1, s2))
     return jnp.where(num.sign_bit(x), -y, y)
 

@@ -52,9 +52,10 @@ def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
     x = sample(case)
     got = jax.jit(ladder(case.function, 3))(jnp.asarray(x))
     want = truth(case, x)
-    # The naive formula loses some digits itself, hence not to the last place;
-    # that is measured elsewhere, against balls.
-    for order, atol in enumerate((2e-12, 2e-12, 1e-11)):
+    # The naive formula loses some digits itself, most of all in tanhexp, hence not
+    # to the last place; that is measured elsewhere, against balls.
+    second = 1e-11 if case.spec.name == "tanhexp" else 2e-12
+    for order, atol in enumerate((2e-12, 2e-12, second)):
         np.testing.assert_allclose(
             got[order], want[order], rtol=2e-9, atol=atol, err_msg=f"order {order}"
         )

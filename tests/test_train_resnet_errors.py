@@ -41,7 +41,7 @@ def refused(capsys, arguments) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--activation", "mich"], "'mich' is unknown; did you mean 'mish'?"),
+        (["--activation", "mich"], "'mich' is unknown; did you mean 'mish'"),
         (["--activation", "leaky_relu(slope=1)"], "no setting 'slope'"),
         (["--activation", "leaky_relu("], "--activation: "),
         (["--model", "resnet21"], "name='resnet21' is no model; did you mean"),
