@@ -1,7 +1,7 @@
 # Slow things that are run by hand. What every change must pass is .ci/run.
 PYTHON ?= .venv/bin/python
 
-.PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
+.PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma slow-tests \
 	import-time
 
 ci:
@@ -49,10 +49,14 @@ exhaustive:
 small:
 	$(PYTHON) benchmarks/verification.py small
 
+# The tests that are left out of CI: accuracy in further settings and dtypes.
+slow-tests:
+	$(PYTHON) -m pytest -q -n 2 -m slow
+
 # The accuracy tests as on a processor without fused multiply-add.
 no-fma:
 	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 $(PYTHON) -m pytest -q -n 2 \
-	  tests/test_accuracy.py
+	  -m "slow or not slow" tests/test_accuracy.py
 
 # What importing jaxacts adds to importing jax.
 import-time:

@@ -126,10 +126,15 @@ def _tanhexp_curvature(x: Array) -> Array:
     # 2 + x - 2xu tanh(u); to the right tanh(u) = 1 - r.
     xu, xu_low = num.product(near, inner.w, 0.0, inner.w_low)
     rest = (xu + xu_low) * _far_from_one(p) - xu_low
-    right = ((2.0 + near) - 2.0 * xu) + 2.0 * rest
+    two, fall = num.opaque(2.0, near), -2.0 * xu
+    start = two + near
+    middle = start + fall
+    right = middle + 2.0 * rest
+    low = num.sum_low(two, near, start) + num.sum_low(start, fall, middle)
+    low = low + num.sum_low(middle, 2.0 * rest, right)
     left = 2.0 + near * (1.0 - (2.0 * inner.w) * (inner.w * ratio))
     y = jnp.where(near < _SEAM, left, right)
-    low = jnp.zeros_like(y)
+    low = jnp.where(near < _SEAM, 0.0, low)
     for name, width in _TANHEXP_ZEROS.items():
         at = num.distance(near, name, table=_table)
         y, low = num.patched(at, (y, low), width)

@@ -242,7 +242,7 @@ def _root_parts(x: Array) -> tuple[_Parts, Pair]:
     z = e * q
     ratio = 2.0 * q  # log(1 + e)/e
     ratio_low = ratio * ((z * z) * num.fit("LOG1P", z * z) + delta)
-    near = num.clamp(v.x, 0.0)
+    near = jnp.where(v.below, 0.0, v.x)
     part, part_low = num.product(ratio, e, ratio_low, v.e_low)
     total, total_low = _sum((near, part_low), (part, jnp.zeros_like(e)))
     total = jnp.where(x > _FAR, x, total)

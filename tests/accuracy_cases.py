@@ -42,6 +42,14 @@ def targets() -> Mapping[str, Target]:
     return {target.name: target for target in found}
 
 
+def usual_targets() -> list[str]:
+    """The first, usual setting of every function."""
+    first: dict[str, str] = {}
+    for name in targets():
+        first.setdefault(name.partition("(")[0], name)
+    return list(first.values())
+
+
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """One measured figure, as it is kept; relative for the third derivative."""
@@ -90,20 +98,26 @@ def candidate_of(name: str, dtype: str) -> Candidate:
     return Candidate.of(targets()[name], format_of(dtype))
 
 
-def measure(name: str, dtype: str, extra: tuple[float, ...]) -> list[Measurement]:
-    """As the tests measure: the stored worst inputs are among those tried."""
+def measure(
+    name: str, dtype: str, extra: tuple[float, ...], third: bool | None = None
+) -> list[Measurement]:
+    """As the tests measure: the stored worst inputs are among those tried.
+
+    third: all orders of the dtype if None, or the third alone, or all but it.
+    """
     target, options = targets()[name], {"points": POINTS, "extra": extra}
     candidate = candidate_of(name, dtype)
-    below = tuple(order for order in ORDERS[dtype] if order < 3)
-    found = accuracy.measure(
-        target,
-        dtype,
-        below,
-        candidate=candidate,
-        paths=PATHS.get(dtype, ("jit",)),
-        **options,
-    )
-    if 3 in ORDERS[dtype]:
+    found: list[Measurement] = []
+    if not third:
+        found += accuracy.measure(
+            target,
+            dtype,
+            [order for order in ORDERS[dtype] if order < 3],
+            candidate=candidate,
+            paths=PATHS.get(dtype, ("jit",)),
+            **options,
+        )
+    if third is not False and 3 in ORDERS[dtype]:
         found += accuracy.measure(
             target, dtype, (3,), candidate=candidate, paths=("jit",), **options
         )

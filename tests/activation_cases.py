@@ -53,6 +53,9 @@ CASES = [
     for settings in jaxacts.spec(name).cases
 ]
 
+# One function of every family: what the shared wrapper does, whatever it wraps.
+FAMILIES = list({case.spec.family: case for case in reversed(CASES)}.values())
+
 
 def each_case(test: Callable[..., None]) -> Callable[..., None]:
     return pytest.mark.parametrize("case", CASES, ids=str)(test)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from activation_cases import (
-    CASES,
+    FAMILIES,
     Case,
     Float64Namespace,
     each_case,
@@ -94,11 +94,11 @@ class VariantsTest(chex.TestCase):
         def everything(x):
             return {
                 str(case): (case.function(x), jax.vmap(jax.grad(case.function))(x))
-                for case in CASES
+                for case in FAMILIES
             }
 
         got = self.variant(everything)(x)
-        for case in CASES:
+        for case in FAMILIES:
             value, slope = got[str(case)]
             chex.assert_shape((value, slope), x.shape)
             want = truth(case, np.float64(x))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ __all__ = [
     "measure",
 ]
 
-# The third derivative is autodiff of a rounded formula: it is held to a thousandth
-# of max(|truth|, 1/1000), not to ULP.
+# The third derivative is autodiff of a rounded formula: it is held to a thousandth,
+# not to ULP. Beside a zero, a thousandth of a thousandth of the largest |truth|
+# nearby, or of 1.
 _THIRD_ORDER = 1e-3
 
 # Ways to run a function that XLA compiles differently.
@@ -72,7 +73,7 @@ class Measurement:
       exhaustive: whether these are all the finite inputs of the dtype.
       ulp: largest error over normal truths, in ULP of the truth.
       scaled: largest error in ULP of ``max(|truth|, 1)``; for the third order,
-        the largest error relative to ``max(|truth|, 0.001)``.
+        the largest error relative to the truth, see ``_loosely``.
       subnormal: largest error over subnormal truths and inputs, in ULP; a flush
         to zero does not count where the backend makes it.
       nan: where the result is NaN and the truth is not: first few and count.
@@ -299,11 +300,12 @@ def _measure_order(
 ) -> Measurement:
     form = ground.form
     at_zero = ground.at_zero[0][order], ground.at_zero[1][order]
+    level = _level(inputs.astype(np.float64), truth[order].high)
 
     def run(path: str, at: np.ndarray, true: Truth, got: np.ndarray) -> _Run:
         exact = at.astype(np.float64)
         if order == 3:
-            errors = _loosely(got, exact, true, form)
+            errors = _loosely(got, exact, true, form, level(exact))
         else:
             errors = compare(got, exact, true, at_zero, form)
         return _Run(path, exact, true, got, errors)
@@ -344,17 +346,45 @@ def _neighbours(inputs: np.ndarray, form: Format) -> np.ndarray:
     return grids.values(np.unique(np.clip(centre + steps, ~top, top)), form)
 
 
+def _level(
+    inputs: np.ndarray, truth: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """x to the largest |truth| at inputs from x/2 to 2x."""
+    order = np.argsort(inputs, kind="stable")
+    places = inputs[order]
+    layers = [np.nan_to_num(np.abs(truth[order]), nan=0.0)]
+    while 2 * (width := 2 ** (len(layers) - 1)) <= len(places):
+        last = layers[-1]
+        layers.append(np.maximum(last[:-width], last[width:]))
+
+    def at(x: np.ndarray) -> np.ndarray:
+        ends = np.sort([x / 2, x * 2], axis=0)
+        start = np.searchsorted(places, ends[0], "left")
+        stop = np.searchsorted(places, ends[1], "right")
+        found = np.zeros(len(x))
+        for i in np.flatnonzero(stop > start):
+            layer = int(stop[i] - start[i]).bit_length() - 1
+            pair = layers[layer][[start[i], stop[i] - 2**layer]]
+            found[i] = np.max(pair)
+        return found
+
+    return at
+
+
 def _loosely(
-    got: np.ndarray, inputs: np.ndarray, truth: Truth, form: Format
+    got: np.ndarray, inputs: np.ndarray, truth: Truth, form: Format, level: np.ndarray
 ) -> _Errors:
     none = np.zeros(len(got), bool)
+    size = np.maximum(np.abs(truth.high), 1e-3 * np.maximum(level, 1.0))
     with np.errstate(invalid="ignore", over="ignore"):
-        relative = np.abs(got - truth.high) / np.maximum(np.abs(truth.high), 1e-3)
+        relative = np.abs(got - truth.high) / size
     unclaimed = np.isnan(truth.high)
     nan = np.isnan(got) & ~unclaimed
-    overflow = (np.abs(truth.high) > form.largest) & (got == np.copysign(np.inf, got))
-    overflow &= np.signbit(got) == np.signbit(truth.high)
     small = (np.abs(inputs) < form.smallest_normal) & (inputs != 0)
+    beyond = np.abs(truth.high) > form.largest
+    nan &= ~(beyond & small)  # flushed to a zero, where the truth is a pole
+    overflow = beyond & (got == np.copysign(np.inf, got))
+    overflow &= np.signbit(got) == np.signbit(truth.high)
     relative = np.where(nan | unclaimed | overflow | small, 0.0, relative)
     zero = np.zeros(len(got))
     return _Errors(zero, relative, zero, nan, none, unclaimed)
