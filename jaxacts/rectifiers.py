@@ -177,7 +177,7 @@ def threshold(x: ArrayLike, theta: ArrayLike, value: ArrayLike) -> Array:
 def _leaky(x: Array, negative_slope: Array) -> Array:
     # -0.0 goes to +0.0: then the sign bit of the output says on which side x
     # was, for every slope >= 0, even where the product underflows.
-    rising = jnp.where(x == 0, jnp.abs(x), x)
+    rising = jnp.where(x == 0, 0.0, x)
     return jnp.where(sign_bit(x) & (x != 0), x * negative_slope, rising)
 
 
