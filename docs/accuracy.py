@@ -1,15 +1,16 @@
-"""Writes docs/accuracy.md: the largest error of every function, beside jax.nn's.
+"""Writes docs/accuracy.md: the largest error of every function, beside others'.
 
 python docs/accuracy.py            # render what was measured
 python docs/accuracy.py --check    # exit 1 if the page would change
-python docs/accuracy.py --measure  # measure jax.nn again (our own figures are
-                                   # those of tests/golden/update.py)
+python docs/accuracy.py --measure  # measure the other libraries again (our own
+                                   # figures are those of tests/golden/update.py)
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import math
 import sys
@@ -21,12 +22,12 @@ import jaxacts
 
 HERE = Path(__file__).parent
 PAGE = HERE / "accuracy.md"
-RIVALS = HERE / "accuracy-rivals.json"
+MEASURED = HERE / "accuracy-rivals.json"
 EXHAUSTIVE = HERE / "exhaustive.json"
 GOLDEN = HERE.parent / "tests" / "golden" / "accuracy.json"
 
 DTYPES = ("bfloat16", "float16", "float32", "float64")
-RIVAL = "jax.nn"
+RIVALS = ("jax.nn", "torch", "keras")
 
 
 @functools.cache
@@ -38,8 +39,8 @@ def ours() -> Mapping[str, Any]:
     return kept(GOLDEN).get("figures", {})
 
 
-def theirs() -> Mapping[str, Any]:
-    return kept(RIVALS).get("figures", {}).get(RIVAL, {})
+def theirs(rival: str) -> Mapping[str, Any]:
+    return kept(MEASURED).get("figures", {}).get(rival, {})
 
 
 def cell(error: float) -> str:
@@ -63,17 +64,21 @@ def triple(rows: Sequence[Any] | None) -> str:
     return " / ".join(cells)
 
 
-def table(names: Iterable[str], dtypes: Iterable[str]) -> str:
-    dtypes = list(dtypes)
+def table(
+    names: Iterable[str], dtypes: Iterable[str], rivals: Sequence[str] = RIVALS
+) -> str:
+    names, dtypes = list(names), list(dtypes)
+    # A column for every library that has one of these functions.
+    rivals = [r for r in rivals if any(name in theirs(r) for name in names)]
     head = ["function"]
     for dtype in dtypes:
-        head += [dtype, f"{RIVAL} {dtype}"]
+        head += [dtype, *(f"{rival} {dtype}" for rival in rivals)]
     rows = [head, ["---"] * len(head)]
     for name in names:
         row = [f"`{name}`"]
         for dtype in dtypes:
-            mine, other = ours().get(name, {}), theirs().get(name, {})
-            row += [triple(mine.get(dtype)), triple(other.get(dtype))]
+            row.append(triple(ours().get(name, {}).get(dtype)))
+            row += [triple(theirs(r).get(name, {}).get(dtype)) for r in rivals]
         rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -84,7 +89,7 @@ def versions(environment: Mapping[str, str]) -> str:
 
 def provenance() -> str:
     """Commands, versions and dates of the figures."""
-    sources = [("jaxacts", kept(GOLDEN)), (RIVAL, kept(RIVALS))]
+    sources = [("jaxacts", kept(GOLDEN)), ("others", kept(MEASURED))]
     return "; ".join(
         f"{name}: `{document['command']}`, {versions(document['environment'])}"
         for name, document in sources
@@ -107,15 +112,17 @@ def page() -> str:
         "where the grid has its largest errors; in float64 the grid and the",
         "neighbourhoods. 1.7e7 (float32), 256 (bfloat16) and 2048 (float16) mean that",
         "0 was returned where the truth is a normal number; *NaN* means that the",
-        "result was NaN at some finite input. Written by `docs/accuracy.py`.",
+        "result was NaN at some finite input. Another convention for the derivative",
+        "in a kink counts as an error, as in torch's leaky_relu. Keras runs on its JAX",
+        "backend. Written by `docs/accuracy.py`.",
         "",
         provenance(),
         "",
     ]
     for family in sorted(families):
         lines += [f"## {family.capitalize()}", ""]
-        for pair in (DTYPES[:2], DTYPES[2:]):
-            lines += [table(families[family], pair), ""]
+        for dtype in DTYPES:
+            lines += [table(families[family], [dtype]), ""]
     if EXHAUSTIVE.exists():
         lines += ["## All 2^32 numbers of float32", "", exhaustive(), ""]
     return "\n".join(lines)
@@ -137,64 +144,52 @@ def exhaustive() -> str:
 
 
 def readme_table() -> str:
-    """The curved functions of both libraries in their usual settings."""
+    """The curved functions that jax.nn has too, in their usual settings."""
     shared = [
         name
         for name in ours()
-        if theirs().get(name)
+        if name in theirs("jax.nn")
         and ("(" not in name or name.startswith("gelu"))
         and max(error for error, *_ in ours()[name]["float32"]) > 0.5
     ]
-    return table(shared, ("float32", "bfloat16"))
-
-
-def measured(function: Any, dtype: str, settings: Mapping[str, Any]) -> Any:
-    from jaxacts.verify import verify
-
-    try:
-        report = verify(function, dtypes=[dtype], params=settings, checks=["accuracy"])
-    except ValueError:
-        return ()
-    return report.measurements
+    return table(shared, ("float32", "bfloat16"), ["jax.nn"])
 
 
 def measure(missing: bool) -> None:
-    """Measures the other library where it has the function."""
-    import jax
+    """Measures the other libraries where they have the function."""
+    import rivals
 
     from jaxacts.verify import report
     from jaxacts.verify.target import cases
 
-    figures: dict[str, Any] = dict(theirs()) if missing else {}
-    for name in jaxacts.names():
-        record, rival = jaxacts.spec(name), getattr(jax.nn, name, None)
-        if record.reference is None or rival is None:
+    figures: dict[str, Any] = {r: dict(theirs(r)) if missing else {} for r in RIVALS}
+    records = [jaxacts.spec(name) for name in jaxacts.names()]
+    targets = [t for r in records if r.reference is not None for t in cases(r)]
+    for rival, target in itertools.product(RIVALS, targets):
+        if target.name in figures[rival]:
             continue
-        for target, settings in zip(cases(record), record.cases, strict=True):
-            if target.name in figures:
+        for dtype in DTYPES:
+            found = rivals.measure(rival, target, dtype)
+            if not found:
                 continue
-            for dtype in DTYPES:
-                found = measured(rival, dtype, settings)
-                if not found:  # it has no such argument
-                    break
-                rows = [
-                    [m.ulp.error if m.ulp else 0.0, m.ulp and m.ulp.input, m.nan_count]
-                    for m in found
-                ]
-                figures.setdefault(target.name, {})[dtype] = rows
-                print(f"{target.name} {dtype}: {triple(rows)}", flush=True)
+            rows = [
+                [m.ulp.error if m.ulp else 0.0, m.ulp and m.ulp.input, m.nan_count]
+                for m in found
+            ]
+            figures[rival].setdefault(target.name, {})[dtype] = rows
+            print(f"{rival} {target.name} {dtype}: {triple(rows)}", flush=True)
         document = {
             "command": "python docs/accuracy.py --measure",
-            "environment": report.environment(),
-            "figures": {RIVAL: figures},
+            "environment": report.environment() | rivals.versions(),
+            "figures": figures,
         }
-        report.write_atomically(RIVALS, json.dumps(document, indent=1) + "\n")
+        report.write_atomically(MEASURED, json.dumps(document, indent=1) + "\n")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only compare")
-    parser.add_argument("--measure", action="store_true", help=f"measure {RIVAL}")
+    parser.add_argument("--measure", action="store_true", help="measure the others")
     parser.add_argument("--missing", action="store_true", help="only what is missing")
     arguments = parser.parse_args()
     if arguments.measure or arguments.missing:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxacts import _numerics as num
 from jaxacts._elementwise import checked_float, function_of_axes
 from jaxacts._numerics import Array
 
@@ -161,6 +162,33 @@ def logsumexp(
     return out.astype(a.dtype)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _logmeanexp(x: Array, axis: Axis, where: Array | None) -> Array:
+    """In float32 or float64, the axes kept. -inf where all is, or nothing counts."""
+    shifted, counts = _shifted(x, axis, where)
+    n = jnp.sum(counts, axis, keepdims=True, dtype=x.dtype)
+    n = jnp.where(n == 0, 1.0, n)
+
+    def mean(values: Array) -> Array:
+        return jnp.sum(jnp.where(counts, values, 0.0), axis, keepdims=True) / n
+
+    top = jnp.max(x, axis, where=counts, initial=-_INF, keepdims=True)
+    # Where entries are alike log n would cancel: the mean is 1 - m, m small.
+    m = jnp.maximum(mean(num.expm1(shifted)), -0.5)
+    z = m / (2.0 + m)
+    near = 2.0 * z * (1.0 + (z * z) * num.fit("LOG1P", z * z))
+    far = mean(num.exp(shifted))
+    y = top + jnp.where(far > 0.5, near, jnp.where(far == 0, -_INF, jnp.log(far)))
+    return jnp.where(top == _INF, top, y)
+
+
+@_logmeanexp.defjvp
+def _logmeanexp_jvp(axis: Axis, primals: Any, tangents: Any) -> Any:
+    x, where = primals
+    weighted = _softmax(x, axis, where) * tangents[0]
+    return _logmeanexp(x, axis, where), jnp.sum(weighted, axis, keepdims=True)
+
+
 @function_of_axes(
     family="normalizers",
     formula=r"\log \frac1n \sum_i e^{x_i}",
@@ -189,11 +217,8 @@ def logmeanexp(
       Array(1000., dtype=float32)
     """
     x = checked_float("logmeanexp", "x", x)
-    wide = _wide(x)
-    counts = True if where is None else where
-    n = jnp.sum(jnp.broadcast_to(counts, x.shape), axis, keepdims=keepdims)
-    total = jax.nn.logsumexp(wide, axis=axis, where=where, keepdims=keepdims)
-    return (total - jnp.log(n.astype(wide.dtype))).astype(x.dtype)
+    y = _logmeanexp(_wide(x), axis, where).astype(x.dtype)
+    return y if keepdims else jnp.squeeze(y, axis)
 
 
 @function_of_axes(
@@ -241,9 +266,14 @@ def standardize(
         )
     x = checked_float("standardize", "x", x)
     wide = _wide(x)
-    if mean is None:
+    own_mean = mean is None
+    if own_mean:
         mean = jnp.mean(wide, axis, keepdims=True, where=where)
     centred = wide - mean
+    if own_mean and algorithm == "stable":
+        # What rounding left in a mean far from 0.
+        rest = jnp.mean(centred, axis, keepdims=True, where=where)
+        centred = centred - jax.lax.stop_gradient(rest)
     if variance is None and algorithm == "stable":
         variance = jnp.mean(jnp.square(centred), axis, keepdims=True, where=where)
     elif variance is None:

@@ -346,9 +346,7 @@ def _neighbours(inputs: np.ndarray, form: Format) -> np.ndarray:
     return grids.values(np.unique(np.clip(centre + steps, ~top, top)), form)
 
 
-def _level(
-    inputs: np.ndarray, truth: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
+def _level(inputs: np.ndarray, truth: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """x to the largest |truth| at inputs from x/2 to 2x."""
     order = np.argsort(inputs, kind="stable")
     places = inputs[order]
