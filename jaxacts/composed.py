@@ -258,8 +258,16 @@ class _Tangent(NamedTuple):
     q: Pair
 
 
+def _exact_ratio(v: GaussianTail) -> GaussianTail:
+    """The same with an error of w that does not need fused multiply-add."""
+    top, top_low = _sum(_single(v.z), _single(num.opaque(-4.0, v.z)))
+    back, back_low = num.product(v.w, v.bottom, 0.0, v.bottom_low)
+    rest = ((top - back) - back_low) + top_low
+    return v._replace(w_low=rest * v.r)
+
+
 def _phish_parts(x: Array) -> _Phish:
-    v: GaussianTail = gaussian_tail(x)
+    v = _exact_ratio(gaussian_tail(x))
     near = num.clamp(x, -_FAR, _FAR)
     right, parts = num.clamp(near, 0.0), (v.t, v.s1, v.s2)
     m = _product(mills(v), (v.r, _inverse_low(v.r, (v.bottom, v.bottom_low))))
@@ -273,13 +281,15 @@ def _phish_parts(x: Array) -> _Phish:
 
 
 def _tangent(v: _Phish) -> _Tangent:
-    p = num.logistic_parts(-2.0 * v.g[0], -2.0 * v.g[1])
-    s = p.s1 * p.s2
-    rest = _sum(_single(num.opaque(1.0, s) - s), _single(-(s * p.t)))
-    q = p.q, p.q * p.delta
+    parts = t, s1, s2 = num.exp_parts(-2.0 * v.g[0], -2.0 * v.g[1])
+    one, s = num.opaque(1.0, v.near), s1 * s2
+    rest = _sum(_single(one - s), _single(-(s * t)))
+    d = _sum(_single(one), _rounded_exp(parts))
+    inverse = num.reciprocal(d[0])
+    q = inverse, _inverse_low(inverse, d)
     near = _sum(_single(v.g[0]), (v.g[0] * v.c, v.g[1] + v.g[1] * v.c))
     value = _chosen(v.g[0] < 0.5, near, _product(rest, q))
-    return _Tangent(value, (p.t, p.s1, p.s2), q)
+    return _Tangent(value, parts, q)
 
 
 def _phish_slope(x: Array) -> Array:
