@@ -185,13 +185,19 @@ SERF_BEND = {
     ),
 }
 
-# where the distance to the line is lost against it
-FAR = {
-    "float32": (4.5,),
-    "float64": (6.5,),
+# beyond, the distance to the line is lost against it
+STRETCH = {
+    "float32": (
+        0.0,
+        4.5,
+    ),
+    "float64": (
+        0.0,
+        6.5,
+    ),
 }
 
-# (1 - erf(softplus(x))) e^(x²) x <= FAR; relative error float32 2.0e-9, float64 4.3e-17
+# (1 - erf(softplus(x))) e^(x²) over STRETCH; relative error float32 2.0e-9, float64 4.3e-17
 SERF_REST = {
     "float32": (
         0.32695870887899564,
@@ -252,7 +258,7 @@ SERF_REST = {
     ),
 }
 
-# (1 - f'(x)) e^(x²) x <= FAR; relative error float32 9.8e-10, float64 1.4e-16
+# (1 - f'(x)) e^(x²) over STRETCH; relative error float32 9.8e-10, float64 1.4e-16
 SERF_SLOPE_REST = {
     "float32": (
         0.32695870960037293,

@@ -122,7 +122,7 @@ def _minus_square(z: Array) -> Pair:
 
 def _serf_parts(x: Array) -> tuple[Array, Array, Parts]:
     """(x cut to where it matters, x <= 0, the parts of e^x or of e^(-x²))."""
-    near = num.clamp(x, -_FAR, _table.FAR[str(x.dtype)][0])
+    near = num.clamp(x, -_FAR, _table.STRETCH[str(x.dtype)][1])
     left = x <= 0
     high, low = _minus_square(num.clamp(near, 0.0))
     parts = num.exp_parts(jnp.where(left, near, high), jnp.where(left, 0.0, low))

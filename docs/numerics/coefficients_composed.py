@@ -174,11 +174,11 @@ def tables():
     for name, (f, weight) in FITS.items():
         errors, fits = split_table(centred(f), centred(weight))
         yield name, f"{f.__doc__[:-1]} by u - 1/2, 0 <= u <= 1; {errors}", fits
-    ends = {precision: (float(far),) for precision, far in FAR.items()}
-    yield "FAR", "where the distance to the line is lost against it", ends
+    ends = {precision: (0.0, float(far)) for precision, far in FAR.items()}
+    yield "STRETCH", "beyond, the distance to the line is lost against it", ends
     for name, f in RESTS.items():
         errors, fits = rest_table(f)
-        yield name, f"{f.__doc__[:-1]} x <= FAR; {errors}", fits
+        yield name, f"{f.__doc__[:-1]} over STRETCH; {errors}", fits
     yield from zeros(ZEROS)
 
 
