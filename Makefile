@@ -18,6 +18,7 @@ coefficients:
 	$(PYTHON) docs/numerics/coefficients_periodic.py
 	$(PYTHON) docs/numerics/coefficients_nested.py
 	$(PYTHON) docs/numerics/coefficients_gated.py
+	$(PYTHON) docs/numerics/coefficients_composed.py
 	$(PYTHON) -m ruff format jaxacts/_coefficients*.py
 
 # Rewrites the generated parts of README.md.

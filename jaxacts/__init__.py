@@ -18,6 +18,7 @@ from jaxacts import initializers as initializers
 from jaxacts import taylor as taylor
 from jaxacts._registry import get, names, spec
 from jaxacts._spec import Kink, Limits, Parameter, Spec
+from jaxacts.composed import *  # noqa: F403
 from jaxacts.exponential import *  # noqa: F403
 from jaxacts.gated import *  # noqa: F403
 from jaxacts.gaussian import *  # noqa: F403

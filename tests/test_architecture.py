@@ -11,14 +11,15 @@ CORE = ROOT / "jaxacts"
 # A module imports only from floors below its own; families share a floor.
 FLOORS = [
     {"_spec", "_coefficients", "_coefficients_remainders"}
-    | {"_coefficients_periodic", "_coefficients_nested", "_coefficients_gated"},
+    | {"_coefficients_periodic", "_coefficients_nested", "_coefficients_gated"}
+    | {"_coefficients_composed"},
     {"_registry", "_documentation", "_numerics"},
     {"_pairs"},
     {"_trigonometric", "_nested"},
     {"_elementwise", "_gaussian", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
-    | {"periodic", "nested", "self_gated", "parametric"},
+    | {"periodic", "nested", "self_gated", "parametric", "composed"},
     {"normalizers", "gated", "sparse"},
     {"initializers", "taylor"},
     {"linen", "verify"},
