@@ -58,7 +58,27 @@ FAMILIES = list({case.spec.family: case for case in reversed(CASES)}.values())
 
 
 def each_case(test: Callable[..., None]) -> Callable[..., None]:
-    return pytest.mark.parametrize("case", CASES, ids=str)(test)
+    return _parametrized(test, CASES, lambda case: True)
+
+
+def each_function(test: Callable[..., None]) -> Callable[..., None]:
+    """Every case, in CI the first of every function."""
+    return _parametrized(test, CASES, lambda case: case.is_first)
+
+
+def each_family(test: Callable[..., None]) -> Callable[..., None]:
+    """Every function, in CI the first of every family."""
+    first = [case for case in CASES if case.is_first]
+    return _parametrized(test, first, lambda case: case in FAMILIES)
+
+
+def _parametrized(test: Any, cases: list[Case], fast: Callable[[Case], bool]) -> Any:
+    slow = pytest.mark.slow
+    rows = [
+        pytest.param(case, id=str(case), marks=() if fast(case) else slow)
+        for case in cases
+    ]
+    return pytest.mark.parametrize("case", rows)(test)
 
 
 def sample(case: Case, dtype: Any = np.float64, count: int = 401) -> np.ndarray:

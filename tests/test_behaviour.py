@@ -7,7 +7,7 @@ a few that stand for a kind; ``make behaviour`` runs all checks on all functions
 from __future__ import annotations
 
 import pytest
-from accuracy_cases import targets
+from accuracy_cases import targets, usual_targets
 
 from jaxacts.verify import behaviour
 
@@ -30,7 +30,13 @@ def _failures(target, groups):
     return [f"{f.check}, {f.subject}: {f.message}" for f in findings if not f.passed]
 
 
-@pytest.mark.parametrize("name", list(targets()))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in usual_targets() else pytest.mark.slow)
+        for name in targets()
+    ],
+)
 def test_backward_keeps_one_array_and_every_platform_is_lowered_for(name):
     failed = _failures(targets()[name], ["residuals", "lowering"])
     assert not failed, "\n".join(failed)

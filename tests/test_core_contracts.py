@@ -14,6 +14,8 @@ from activation_cases import (
     Case,
     Float64Namespace,
     each_case,
+    each_family,
+    each_function,
     ladder,
     sample,
 )
@@ -35,7 +37,7 @@ def positive(case: Case, shape, dtype="float32"):
 # --- dtypes -------------------------------------------------------------------
 
 
-@each_case
+@each_function
 def test_dtype_and_shape_of_input_are_those_of_output_and_gradient(case):
     shapes = [(), (0,), (3,), (2, 0, 3), (2, 3, 4)]
     for dtype, shape in [
@@ -48,12 +50,12 @@ def test_dtype_and_shape_of_input_are_those_of_output_and_gradient(case):
         assert (slope.shape, slope.dtype) == (x.shape, x.dtype)
 
 
-@each_case
+@each_function
 def test_float64_stays_float64(case, x64):
     assert case.function(positive(case, (3,), "float64")).dtype == jnp.float64
 
 
-@each_case
+@each_function
 def test_integers_and_booleans_become_the_default_float_or_stay(case):
     y = case.function(jnp.array([1, 2, 7], "int32"))
     keeps = case.spec.keeps_integers and "n" not in case.settings
@@ -65,7 +67,7 @@ def test_integers_and_booleans_become_the_default_float_or_stay(case):
     assert case.function(jnp.array([True])).dtype == jnp.float32
 
 
-@each_case
+@each_function
 def test_weak_types_stay_weak_and_strong_types_strong(case):
     assert case.function(0.5).weak_type
     assert not case.function(jnp.float32(0.5)).weak_type
@@ -73,7 +75,7 @@ def test_weak_types_stay_weak_and_strong_types_strong(case):
     assert bound.dtype == jnp.bfloat16
 
 
-@each_case
+@each_function
 def test_python_numpy_and_jax_arguments_agree(case):
     want = case.function(jnp.float32(0.5))
     assert case.function(0.5) == want
@@ -81,7 +83,7 @@ def test_python_numpy_and_jax_arguments_agree(case):
     assert case.function(np.full(3, 0.5, np.float32))[0] == want
 
 
-@each_case
+@each_function
 def test_unusable_x_raises_a_type_error_that_names_it(case):
     for bad in ("text", 1j, None, [1.0, 2.0], {"a": 1.0}):
         with pytest.raises(TypeError, match=r"\bx\b"):
@@ -111,7 +113,7 @@ def test_parameters_broadcast_and_never_change_the_dtype():
 # --- special values -----------------------------------------------------------
 
 
-@each_case
+@each_function
 def test_nan_gives_nan_in_every_order(case):
     x = jnp.array([np.nan, 0.5, np.nan])
     for order, y in enumerate(jax.jit(ladder(case.function, 3))(x)):
@@ -216,7 +218,7 @@ def test_values_agree_with_jax_nn_where_jax_nn_is_accurate():
 # --- transformations ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.is_first], ids=str)
+@each_family
 def test_every_transformation_gives_the_same_values(case):
     f = case.function
     slope = jax.vmap(jax.vmap(jax.grad(f)))

@@ -7,13 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from activation_cases import CASES, sample
+from activation_cases import each_family, sample
 from jax.experimental.jet import jet as jax_jet
 
 import jaxacts
 from jaxacts import taylor
-
-FIRST = [case for case in CASES if case.is_first]
 
 # Where a derivative is 0 or nearly so, its error counts against this size.
 SMALL = 1e-2
@@ -33,7 +31,7 @@ def truth(case, x, dtype):
     return oracle.Oracle(program, orders=4, double=double)(x.astype(np.float64)).high
 
 
-@pytest.mark.parametrize("case", FIRST, ids=str)
+@each_family
 def test_four_derivatives_agree_with_balls_and_the_third_in_reverse_mode(case):
     dtype = np.float64
 
