@@ -105,7 +105,9 @@ def gaussian_tail(x: Array, x_low: Array | float = 0.0) -> GaussianTail:
     bottom_low = num.sum_low(z, four, bottom) + z_low
     r = num.reciprocal(bottom)
     w = top * r
-    rest = (top - w * bottom) + (top_low - w * bottom_low)
+    # top - w bottom: an exact product, with and without fused multiply-add.
+    back, back_low = num.product(w, bottom, 0.0, bottom_low)
+    rest = ((top - back) - back_low) + top_low
     t, s1, s2 = num.exp_parts(*half_square(z, z_low))
     return GaussianTail(z, t, s1, s2, w, rest * r, r, bottom, bottom_low)
 

@@ -39,6 +39,7 @@ __all__ = [
     "half_square_exp_parts",
     "high_part",
     "horner",
+    "inverse",
     "ln2_parts",
     "log1p_exp",
     "logistic_parts",
@@ -309,6 +310,28 @@ def _reciprocal_jvp(primals, tangents):
     return q, -(q * q) * tangents[0]
 
 
+@jax.custom_jvp
+def inverse(d: Array, d_low: Array) -> tuple[Array, Array]:
+    """(q, delta) with 1/(d + d_low) = q (1 + delta), for d as in `reciprocal`.
+
+    As right without fused multiply-add as with it: products of half-length numbers.
+    """
+    q = _reciprocal_guess(d)
+    for _ in range(2 if d.dtype == jnp.float32 else 3):
+        q = q * (2.0 - d * q)
+    short, d_high = high_part(q), high_part(d)
+    miss = (1.0 - short * d_high) - short * ((d - d_high) + d_low)
+    more = short * (miss + miss * miss)
+    q = short + more
+    return q, (more - (q - short)) * d
+
+
+@inverse.defjvp
+def _inverse_jvp(primals, tangents):
+    q, delta = inverse(*primals)
+    return (q, delta), (-(q * q) * tangents[0], -q * tangents[1])
+
+
 def _reciprocal_of_sum(c: float, t: Array, s1: Array, s2: Array) -> tuple[Array, Array]:
     """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for |s1 s2| <= 1."""
     s = s1 * s2
@@ -320,8 +343,7 @@ def _reciprocal_of_sum(c: float, t: Array, s1: Array, s2: Array) -> tuple[Array,
     rest = jnp.where(large, st, s + st)
     d = base + rest
     d_low = rest - (d - base)
-    q = reciprocal(d)
-    return q, (1.0 - q * d) - q * d_low
+    return inverse(d, d_low)
 
 
 def logistic_parts(a: Array, a_low: Array | None = None) -> Logistic:

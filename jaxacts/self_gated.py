@@ -59,9 +59,7 @@ def _polynomial(v: _Parts, left: tuple[float, ...], right: tuple[float, ...]) ->
 
 def _inverse(d: Array, d_low: Array) -> Pair:
     """(q, delta) with 1/(d + d_low) = q (1 + delta)."""
-    q = num.reciprocal(d)
-    back, back_low = num.product(q, d, 0.0, d_low)
-    return q, (1.0 - back) - back_low
+    return num.inverse(d, d_low)
 
 
 def _sum(a: Pair, b: Pair) -> Pair:
@@ -111,11 +109,9 @@ def _logish_slope(x: Array) -> Array:
     # The zero is that of y times the divisor.
     at = num.distance(v.x, "LOGISH_SLOPE", table=_table)
     near, near_low = num.patched(at, (jnp.zeros_like(y), jnp.zeros_like(y)), 0.8)
+    near, near_low = num.product(near, q, near_low, q * delta)
     inside = jnp.abs(at.d) < 0.8
-    y, low = (
-        jnp.where(inside, near * q, y),
-        jnp.where(inside, (near_low + near * delta) * q, low),
-    )
+    y, low = jnp.where(inside, near, y), jnp.where(inside, near_low, low)
     return _finish(v, (y, low), v.below)
 
 

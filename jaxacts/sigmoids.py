@@ -120,8 +120,7 @@ def _one_over_one_plus(x: Array) -> tuple[Array, Array]:
     z = num.clamp(num.magnitude(x), None, _far(x))
     d = 1.0 + z
     d_low = num.sum_low(z, jnp.ones_like(z), d)
-    q = num.reciprocal(d)
-    return q, (1.0 - q * d) - q * d_low
+    return num.inverse(d, d_low)
 
 
 def _soft_sign_slope(x: Array) -> Array:

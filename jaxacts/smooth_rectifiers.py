@@ -212,12 +212,12 @@ class _Mish(NamedTuple):
     d: Array
     d_low: Array
     q: Array
+    delta: Array
 
     def over_d(self, top: Array, top_low: Array) -> tuple[Array, Array]:
         """(top + top_low)/D and its rounding error."""
-        w = top * self.q
-        rest = (top - w * self.d) + (top_low - w * self.d_low)
-        return w, rest * self.q
+        high, low = num.product(top, self.q, top_low, self.q * self.delta)
+        return high, low
 
 
 def _mish_parts(x: Array) -> _Mish:
@@ -235,7 +235,7 @@ def _mish_parts(x: Array) -> _Mish:
     more = e * jnp.where(below, 1.0 + e, 2.0 * e)
     d = n + more
     d_low = (more - (d - n)) + n_low
-    return _Mish(e, t, s1, s2, n, n_low, d, d_low, num.reciprocal(d))
+    return _Mish(e, t, s1, s2, n, n_low, d, d_low, *num.inverse(d, d_low))
 
 
 def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
@@ -282,7 +282,6 @@ def _mish_curvature(x: Array) -> Array:
     right = (2.0 - 2.0 * near) + e * (
         (6.0 - 3.0 * near) + e * ((8.0 + 2.0 * near) + e * (4.0 + 2.0 * near))
     )
-    delta = (1.0 - p.q * p.d) - p.q * p.d_low
     w = jnp.where(below, left, right) * (4.0 * (p.q * (p.q * p.q)))
     # Beyond the two zeros, e (2 + x + e ...) and e² (8 - 8 x + e ...).
     tail = jnp.where(
@@ -291,7 +290,7 @@ def _mish_curvature(x: Array) -> Array:
         (8.0 - 8.0 * near) + _linear(e, 0.0672, near, "MISH_RIGHT"),
     )
     far = jnp.abs(x - 0.43) > 2.34  # x < -1.9 or x > 2.7: around or beyond a zero
-    low = jnp.where(far, 0.0, w * (3.0 * delta))
+    low = jnp.where(far, 0.0, w * (3.0 * p.delta))
     w = jnp.where(far, tail, w)
     # One factor e of the right side's e²; the other is multiplied in the end.
     s = p.s1 * p.s2
