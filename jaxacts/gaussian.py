@@ -5,67 +5,34 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _coefficients
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
+from jaxacts._gaussian import (
+    DENSITY_AT_0,
+    ROOT_TWO,
+    half_square,
+    lower_slope,
+    lower_tail,
+    mills,
+    tail,
+)
 from jaxacts._logistic import swish_value
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
 
 _INF = float("inf")
 
-# --- exact: x Φ(x), Φ(-z) = e^(-z²/2)/(z + 4) times a polynomial in (z - 4)/(z + 4)
-
-
-class _Tail(NamedTuple):
-    """z = |x|, cut where e^(-z²/2) = (1 + t) s1 s2 is 0 for every use, and
-    w = (z - 4)/(z + 4), r = 1/(z + 4), with the rounding error of w and z + 4."""
-
-    z: Array
-    t: Array
-    s1: Array
-    s2: Array
-    w: Array
-    w_low: Array
-    r: Array
-    bottom: Array
-    bottom_low: Array
-
-
-def _half_square(z: Array, z_low: Array | float) -> tuple[Array, Array]:
-    """-(z + z_low)²/2 as (high, low)."""
-    z_high = num.high_part(z)
-    rest = (z - z_high) * (z + z_high)
-    if not isinstance(z_low, float):
-        rest = rest + 2.0 * (z * z_low)
-    return -0.5 * (z_high * z_high), -0.5 * rest
-
-
-def _tail(x: Array, x_low: Array | float = 0.0) -> _Tail:
-    z = num.clamp(num.magnitude(x), None, 15.0 if x.dtype == jnp.float32 else 39.0)
-    z_low = x_low if isinstance(x_low, float) else jnp.where(x < 0, -x_low, x_low)
-    four = jnp.full_like(z, 4.0)
-    top, bottom = z - four, z + four
-    top_low = num.sum_low(z, -four, top) + z_low
-    bottom_low = num.sum_low(z, four, bottom) + z_low
-    r = num.reciprocal(bottom)
-    w = top * r
-    rest = (top - w * bottom) + (top_low - w * bottom_low)
-    t, s1, s2 = num.exp_parts(*_half_square(z, z_low))
-    return _Tail(z, t, s1, s2, w, rest * r, r, bottom, bottom_low)
+# --- exact: x Φ(x) ------------------------------------------------------------------
 
 
 def _erf_value(x: Array) -> Array:
-    v = _tail(x)
-    p, p_low = num.fit_low("MILLS", v.w)
-    # The logarithm of the polynomial has slope -0.81 + 0.31 w, within 0.03.
-    p_low = p_low + p * (v.w_low * (0.31 * v.w - 0.81))
+    v = tail(x)
+    p, p_low = mills(v)
     ratio = v.z * v.r
     ratio_low = ((v.z - ratio * v.bottom) - ratio * v.bottom_low) * v.r
     high, low = num.product(ratio, p, ratio_low, p_low)
@@ -75,28 +42,17 @@ def _erf_value(x: Array) -> Array:
 
 
 def _erf_slope(x: Array) -> Array:
-    v = _tail(x)
-    root, root_low = num.constant(_coefficients.GELU_SLOPE_ZERO, x.dtype)
-    p, p_low = num.fit_low("GELU_SLOPE", v.w)
-    # The logarithm of the polynomial has slope -0.25 + 0.22 w, within 0.06.
-    p_low = p_low + p * (v.w_low * (0.22 * v.w - 0.25))
-    shift = jnp.full_like(v.z, root)
-    d = shift - v.z
-    high, low = num.product(d, p, num.sum_low(-v.z, shift, d), p_low)
-    y = num.finish(high, low + root_low * p, v.t, v.s1, v.s2)  # gelu'(-|x|)
+    v = tail(x)
+    y = num.finish(*lower_slope(v), v.t, v.s1, v.s2)
     return jnp.where(x < 0, y, 1.0 - y)
-
-
-_ROOT_TWO = "1.41421356237309504880168872420969807857"
-_DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 def _erf_curvature(x: Array) -> Array:
     """φ(x) (√2 - |x|) (√2 + |x|)."""
-    z = _tail(x).z
+    z = tail(x).z
     t, s1, s2 = num.half_square_exp_parts(z)
-    root, root_low = num.constant(_ROOT_TWO, x.dtype)
-    sum_ = (z + root) * _DENSITY_AT_0
+    root, root_low = num.constant(ROOT_TWO, x.dtype)
+    sum_ = (z + root) * DENSITY_AT_0
     return num.finish((root - z) * sum_, root_low * sum_, t, s1, s2)
 
 
@@ -328,8 +284,8 @@ def _standard(x: Array, mu: Array, sigma: Array) -> tuple[Array, Array]:
 
 def _density(z: Array, z_low: Array, factor: Array) -> Array:
     """factor e^(-z²/2)/√(2π)."""
-    t, s1, s2 = num.exp_parts(*_half_square(z, z_low))
-    y = factor * _DENSITY_AT_0
+    t, s1, s2 = num.exp_parts(*half_square(z, z_low))
+    y = factor * DENSITY_AT_0
     return num.scale(y + y * t, s1, s2)
 
 
@@ -378,10 +334,6 @@ def laplace(
     """
     signed, low = _standard(x, mu, sigma)
     below = signed < 0
-    v = _tail(signed, low)
-    p, p_low = num.fit_low("MILLS", v.w)
-    p_low = p_low + p * (v.w_low * (0.31 * v.w - 0.81))
-    back, back_low = num.product(v.r, v.bottom, 0.0, v.bottom_low)
-    high, low = num.product(v.r, p, v.r * ((1.0 - back) - back_low), p_low)
-    y = num.finish(high, low, v.t, v.s1, v.s2)
+    v = tail(signed, low)
+    y = num.finish(*lower_tail(v), v.t, v.s1, v.s2)
     return jnp.where(below, y, 1.0 - y)

@@ -4,8 +4,8 @@
 Besides, there is a layer for every registered activation with a learnable
 parameter, made from its record alone: ``jaxacts.linen.PReLU`` from
 ``jaxacts.prelu``. Its class name is the registered name in CamelCase, where
-``relu``, ``elu`` and ``lu`` at the end of a word become ``ReLU``, ``ELU`` and
-``LU``. Case and underscores do not matter for finding it, so the spelling of a
+``relu``, ``elu``, ``lu`` and ``smu`` at the end of a word become ``ReLU``, ``ELU``,
+``LU`` and ``SMU``. Case and underscores do not matter for finding it, so the spelling of a
 paper finds it too.
 
 Needs the extra ``linen``.
@@ -369,7 +369,7 @@ def _settings(spec: Spec) -> dict[str, Any]:
 
 
 def _class_name(name: str) -> str:
-    endings = {"relu": "ReLU", "elu": "ELU", "lu": "LU", "": ""}
+    endings = {"relu": "ReLU", "elu": "ELU", "lu": "LU", "smu": "SMU", "": ""}
 
     def word(text: str) -> str:
         ending = next(e for e in endings if text.endswith(e))

@@ -47,7 +47,8 @@ def test_every_layer_starts_as_its_function_at_the_initial_parameters(name, dtyp
 @pytest.mark.parametrize("name", jaxacts.linen.layers())
 def test_every_parameter_of_every_layer_has_a_gradient(name):
     module = jaxacts.linen.layer(name)(axes=(-1,))
-    x = jnp.array([[-1.5, -0.75], [0.5, 1.25]])
+    # The sharpness of smu starts so high that it is felt beside 0 alone.
+    x = jnp.array([[-1.5, -0.75], [0.5, 1.25], [-1e-7, 1e-7]])
     params = _parameters(module, x)
     gradients = jax.grad(lambda p: (module.apply({"params": p}, x) ** 2).sum())(params)
     for gradient in gradients.values():
@@ -64,7 +65,8 @@ def test_prelu_and_swish_are_found_by_class_name():
     assert jaxacts.linen.PReLU is jaxacts.linen.layer("prelu")
     assert jaxacts.linen.Swish is jaxacts.linen.layer(jaxacts.swish)
     assert jaxacts.linen.PReLU.__name__ == "PReLU"
-    assert {"PReLU", "Swish"} <= set(dir(jaxacts.linen))
+    assert jaxacts.linen.SMU.__name__ == "SMU"
+    assert {"PReLU", "Swish", "SMU"} <= set(dir(jaxacts.linen))
 
 
 def test_a_layer_class_survives_pickling():
