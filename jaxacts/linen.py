@@ -5,8 +5,8 @@ Besides, there is a layer for every registered activation with a learnable
 parameter, made from its record alone: ``jaxacts.linen.PReLU`` from
 ``jaxacts.prelu``. Its class name is the registered name in CamelCase, where
 ``relu``, ``elu``, ``lu`` and ``smu`` at the end of a word become ``ReLU``, ``ELU``,
-``LU`` and ``SMU``. Case and underscores do not matter for finding it, so the spelling of a
-paper finds it too.
+``LU`` and ``SMU``. Case and underscores do not matter for finding it, so the
+spelling of a paper finds it too.
 
 Needs the extra ``linen``.
 """
