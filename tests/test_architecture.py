@@ -18,7 +18,7 @@ FLOORS = [
     {"_elementwise", "_gaussian", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
-    | {"periodic", "nested", "self_gated", "parametric"},
+    | {"periodic", "nested", "self_gated", "parametric", "pade"},
     {"normalizers", "gated", "sparse"},
     {"initializers", "taylor"},
     {"linen", "verify"},
