@@ -95,11 +95,12 @@ class _Parts(NamedTuple):
 def _polynomial(cs: list[Array], u: Pair, count: int) -> list[Pair]:
     """The polynomial and ``count`` - 1 of its Taylor coefficients at u."""
     none = jnp.zeros_like(u[0])
-    orders: list[Pair] = [(none, none)] * count
+    orders: list[Pair] = []
     for c in reversed(cs):
-        following = [(c + none, none), *orders[:-1]]
+        following = [(c + none, none), *orders][:count]
         orders = [
-            pairs.add(_times(o, u), f) for o, f in zip(orders, following, strict=True)
+            pairs.add(_times(orders[i], u), f) if i < len(orders) else f
+            for i, f in enumerate(following)
         ]
     return orders
 
