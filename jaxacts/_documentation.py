@@ -66,7 +66,7 @@ def _errors(spec: Spec) -> str:
 
 def _default(p: Parameter) -> str:
     if isinstance(p.default, tuple):
-        numbers = ", ".join(f"{number:.9g}" for number in p.default)
+        numbers = ", ".join(f"{number:.7g}" for number in p.default)
         return (
             f" (default {numbers}). {len(p.default)} numbers, or an array with so "
             "many along its last axis, whose other axes broadcast against x"

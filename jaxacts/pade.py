@@ -28,9 +28,17 @@ _INF = float("inf")
 Pair = tuple[Array, Array]
 Coefficients = tuple[Array, ...]
 
+
+def _short(*decimals: float) -> tuple[float, ...]:
+    """Numbers of float32, the same in every precision."""
+    return tuple(float(np.float32(c)) for c in decimals)
+
+
 # The initial coefficients for leaky_relu with slope 0.01 in the paper's appendix.
-_NUMERATOR = (0.02979246, 0.61837738, 2.32335207, 3.0520266, 1.48548002, 0.25103717)
-_DENOMINATOR = (1.14201226, 4.39322834, 0.8715445, 0.34720652)
+_NUMERATOR = _short(
+    0.02979246, 0.61837738, 2.32335207, 3.0520266, 1.48548002, 0.25103717
+)
+_DENOMINATOR = _short(1.14201226, 4.39322834, 0.8715445, 0.34720652)
 
 
 def _times(a: Pair, b: Pair) -> Pair:
