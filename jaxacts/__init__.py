@@ -26,6 +26,7 @@ from jaxacts.hard import *  # noqa: F403
 from jaxacts.inverse_root import *  # noqa: F403
 from jaxacts.nested import *  # noqa: F403
 from jaxacts.normalizers import *  # noqa: F403
+from jaxacts.pade import *  # noqa: F403
 from jaxacts.parametric import *  # noqa: F403
 from jaxacts.periodic import *  # noqa: F403
 from jaxacts.quadratic import *  # noqa: F403

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 
-from jaxacts._spec import Spec
+from jaxacts._spec import Parameter, Spec
 
 __all__ = ["documented"]
 
@@ -32,8 +32,7 @@ def documented(spec: Spec, written: str) -> str:
             _arguments(spec),
             "Returns:\n  An array of the shape of x broadcast with the parameters, "
             "in the dtype of x.",
-            "Raises:\n  TypeError: an argument is complex, text, or no array "
-            "or number.",
+            _errors(spec),
             _behaviour(spec),
         ]
     if example:
@@ -51,14 +50,29 @@ def _arguments(spec: Spec) -> str:
         "and rounded once."
     ]
     for p in spec.parameters:
-        default = "" if p.default is None else f" (default {p.default:g})"
-        lines.append(
-            f"{p.name}: {p.description}{default}. A number or an array that "
-            "broadcasts against x; differentiable."
-        )
+        lines.append(f"{p.name}: {p.description}{_default(p)}; differentiable.")
     lines += [f"{name}: {_STATIC[name]}" for name in spec.static]
     wrapped = [textwrap.fill(t, 78, subsequent_indent="  ") for t in lines]
     return "Args:\n" + textwrap.indent("\n".join(wrapped), "  ")
+
+
+def _errors(spec: Spec) -> str:
+    lines = ["TypeError: an argument is complex, text, or no array or number."]
+    several = [p.name for p in spec.parameters if isinstance(p.default, tuple)]
+    if several:
+        lines.append(f"ValueError: {' or '.join(several)} has another length.")
+    return "Raises:\n" + textwrap.indent("\n".join(lines), "  ")
+
+
+def _default(p: Parameter) -> str:
+    if isinstance(p.default, tuple):
+        numbers = ", ".join(f"{number:.7g}" for number in p.default)
+        return (
+            f" (default {numbers}). {len(p.default)} numbers, or an array with so "
+            "many along its last axis, whose other axes broadcast against x"
+        )
+    known = "" if p.default is None else f" (default {p.default:g})"
+    return f"{known}. A number or an array that broadcasts against x"
 
 
 def _behaviour(spec: Spec) -> str:
@@ -70,7 +84,8 @@ def _behaviour(spec: Spec) -> str:
             for symbol, value in (("f'", kink.slope), ("f''", kink.curvature))
             if value is not None
         ]
-        lines.append(f"At the kink: {', '.join(known)}.")
+        where = ", ".join(known) or f"at {kink.at:g}, which no float meets"
+        lines.append(f"At the kink: {where}.")
     if spec.limits is not None:
         limits = spec.limits(**case)
         for end, values in (

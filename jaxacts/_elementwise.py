@@ -61,20 +61,23 @@ def activation(
       output_decides: for which parameters, given as Python numbers,
         ``slope_from_output`` holds; it is not used with traced parameters.
       parameter_slopes: parameter name to a kernel of the derivative in it;
-        otherwise the value kernel is differentiated by JAX.
+        otherwise the value kernel is differentiated by JAX. That of a parameter
+        of several numbers takes ``index``, of the number, by keyword.
       static: names of keyword arguments that must be Python bools.
       **record: the remaining fields of `Spec`.
     """
+
+    sizes = {p.name: _size(p) for p in parameters}
 
     def decorate(value: _F) -> _F:
         name = value.__name__
         build = _Builder(
             name=name,
-            kernels=(value, slope, curvature),
+            kernels=tuple(_grouped(k, sizes) for k in (value, slope, curvature)),
             slope_from_output=slope_from_output,
             output_decides=output_decides,
-            parameter_slopes=dict(parameter_slopes or {}),
-            parameters=tuple(p.name for p in parameters),
+            parameter_slopes=_of_each_number(parameter_slopes or {}, sizes),
+            sizes=sizes,
             static=static,
             keeps_integers=record.get("keeps_integers", False),
         )
@@ -103,11 +106,11 @@ class _Builder:
         self,
         *,
         name: str,
-        kernels: tuple[_Kernel, _Kernel, _Kernel],
+        kernels: tuple[_Kernel, ...],
         slope_from_output: _Kernel | None,
         output_decides: Callable[..., bool],
         parameter_slopes: dict[str, _Kernel],
-        parameters: tuple[str, ...],
+        sizes: Mapping[str, int | None],
         static: tuple[str, ...],
         keeps_integers: bool,
     ):
@@ -116,7 +119,8 @@ class _Builder:
         self.slope_from_output = slope_from_output
         self.output_decides = output_decides
         self.parameter_slopes = parameter_slopes
-        self.parameters = parameters
+        self.sizes = sizes
+        self.parameters = _numbers(sizes)
         self.static = static
         self.keeps_integers = keeps_integers
 
@@ -138,12 +142,16 @@ class _Builder:
             x = checked_real(self.name, "x", given["x"])
             # A default is still a Python number here; what was passed is traced.
             from_output = self.slope_from_output is not None and all(
-                isinstance(given[p], int | float) for p in self.parameters
+                isinstance(given[p], int | float) for p in self.sizes
             )
             if from_output:
-                numbers = {p: given[p] for p in self.parameters}
+                numbers = {p: given[p] for p in self.sizes}
                 from_output = self.output_decides(**numbers)
-            parameters = [checked_real(self.name, p, given[p]) for p in self.parameters]
+            parameters = [
+                number
+                for p, size in self.sizes.items()
+                for number in _as_numbers(self.name, p, given[p], size)
+            ]
             x, parameters = _equal_ranks(x, parameters)
             if self.keeps_integers and jnp.issubdtype(x.dtype, jnp.integer):
                 whole = [p.astype(x.dtype) for p in parameters]
@@ -231,6 +239,74 @@ class _Builder:
 
         f.defjvp(rule, symbolic_zeros=True)
         return f
+
+
+def _size(parameter: Parameter) -> int | None:
+    """How many numbers a parameter has; ``None`` for one that is a number."""
+    known = parameter.default
+    return len(known) if isinstance(known, tuple) else None
+
+
+def _numbers(sizes: Mapping[str, int | None]) -> tuple[str, ...]:
+    """A name for each number of each parameter."""
+    return tuple(
+        name if size is None else f"{name}[{k}]"
+        for name, size in sizes.items()
+        for k in range(size or 1)
+    )
+
+
+def _grouped(kernel: _Kernel, sizes: Mapping[str, int | None]) -> _Kernel:
+    """The kernel of (x, *parameters) as one of (x, *numbers)."""
+    if not any(sizes.values()):
+        return kernel
+
+    @functools.wraps(kernel)
+    def of_numbers(x: jax.Array, *numbers: jax.Array, **settings: Any) -> jax.Array:
+        left = iter(numbers)
+        grouped = [
+            next(left) if size is None else tuple(next(left) for _ in range(size))
+            for size in sizes.values()
+        ]
+        return kernel(x, *grouped, **settings)
+
+    return of_numbers
+
+
+def _of_each_number(
+    slopes: Mapping[str, _Kernel], sizes: Mapping[str, int | None]
+) -> dict[str, _Kernel]:
+    """The slope in each number, from the slopes in the parameters."""
+    found: dict[str, _Kernel] = {}
+    for name, slope in slopes.items():
+        size, kernel = sizes[name], _grouped(slope, sizes)
+        if size is None:
+            found[name] = kernel
+        else:
+            for k in range(size):
+                found[f"{name}[{k}]"] = functools.partial(kernel, index=k)
+    return found
+
+
+def _as_numbers(
+    function: str, name: str, argument: Any, size: int | None
+) -> list[jax.Array]:
+    """A parameter as the arrays that kernels get, one for each of its numbers."""
+    if size is None:
+        return [checked_real(function, name, argument)]
+    if isinstance(argument, tuple | list):
+        shape: tuple[int, ...] = (len(argument),)
+        found = [checked_real(function, name, number) for number in argument]
+    else:
+        array = checked_real(function, name, argument)
+        shape = array.shape
+        found = [array[..., k] for k in range(shape[-1] if shape else 0)]
+    if not shape or shape[-1] != size:
+        raise ValueError(
+            f"{function}: {name} has shape {shape}; give {size} numbers, "
+            "along the last axis of an array"
+        )
+    return found
 
 
 def checked_real(function: str, name: str, argument: Any) -> jax.Array:

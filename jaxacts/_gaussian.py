@@ -1,4 +1,7 @@
-"""The error function, and what the tail of the normal distribution is made of."""
+"""The normal distribution: its tail, what gelu is made of, and the error function.
+
+Φ(-z) is e^(-z²/2)/(z + 4) times a polynomial in (z - 4)/(z + 4).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,92 @@ from jaxacts import _numerics as num
 from jaxacts._numerics import Array
 
 __all__ = [
-    "GaussianTail",
+    "DENSITY_AT_0",
+    "ROOT_TWO",
+    "Tail",
     "erf",
-    "gaussian_tail",
-    "gelu_slope_bracket",
     "half_square",
+    "lower_slope",
+    "lower_tail",
     "mills",
+    "tail",
 ]
+
+Pair = tuple[Array, Array]
+DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
+ROOT_TWO = "1.41421356237309504880168872420969807857"
+
+
+class Tail(NamedTuple):
+    """z = |x|, cut where e^(-z²/2) = (1 + t) s1 s2 is 0 for every use, and
+    w = (z - 4)/(z + 4), r = 1/(z + 4), with the rounding error of z, w and z + 4."""
+
+    z: Array
+    z_low: Array | float
+    t: Array
+    s1: Array
+    s2: Array
+    w: Array
+    w_low: Array
+    r: Array
+    bottom: Array
+    bottom_low: Array
+
+
+def half_square(z: Array, z_low: Array | float) -> Pair:
+    """-(z + z_low)²/2 as (high, low)."""
+    z_high = num.high_part(z)
+    rest = (z - z_high) * (z + z_high)
+    if not isinstance(z_low, float):
+        rest = rest + 2.0 * (z * z_low)
+    return -0.5 * (z_high * z_high), -0.5 * rest
+
+
+def tail(x: Array, x_low: Array | float = 0.0) -> Tail:
+    """The parts of every function of Φ(-|x + x_low|)."""
+    z = num.clamp(num.magnitude(x), None, 15.0 if x.dtype == jnp.float32 else 39.0)
+    z_low = x_low if isinstance(x_low, float) else jnp.where(x < 0, -x_low, x_low)
+    four = jnp.full_like(z, 4.0)
+    top, bottom = z - four, z + four
+    top_low = num.sum_low(z, -four, top) + z_low
+    bottom_low = num.sum_low(z, four, bottom) + z_low
+    r = num.reciprocal(bottom)
+    w = top * r
+    # top - w bottom: an exact product, with and without fused multiply-add.
+    back, back_low = num.product(w, bottom, 0.0, bottom_low)
+    rest = ((top - back) - back_low) + top_low
+    t, s1, s2 = num.exp_parts(*half_square(z, z_low))
+    return Tail(z, z_low, t, s1, s2, w, rest * r, r, bottom, bottom_low)
+
+
+def mills(v: Tail) -> Pair:
+    """The polynomial (z + 4) Φ(-z) e^(z²/2)."""
+    p, p_low = num.fit_low("MILLS", v.w)
+    # Its logarithm has slope -0.81 + 0.31 w, within 0.03.
+    return p, p_low + p * (v.w_low * (0.31 * v.w - 0.81))
+
+
+def lower_tail(v: Tail) -> Pair:
+    """Φ(-z), without e^(-z²/2)."""
+    p, p_low = mills(v)
+    back, back_low = num.product(v.r, v.bottom, 0.0, v.bottom_low)
+    return num.product(v.r, p, v.r * ((1.0 - back) - back_low), p_low)
+
+
+def lower_slope(v: Tail) -> Pair:
+    """The derivative of x Φ(x) at -z, without e^(-z²/2)."""
+    root, root_low = num.constant(_coefficients.GELU_SLOPE_ZERO, v.z.dtype)
+    p, p_low = num.fit_low("GELU_SLOPE", v.w)
+    # The logarithm of the polynomial has slope -0.25 + 0.22 w, within 0.06.
+    p_low = p_low + p * (v.w_low * (0.22 * v.w - 0.25))
+    shift = jnp.full_like(v.z, root)
+    d = shift - v.z
+    d_low = num.sum_low(-v.z, shift, d)
+    if not isinstance(v.z_low, float):
+        d_low = d_low - v.z_low
+    high, low = num.product(d, p, d_low, p_low)
+    return high, low + root_low * p
+
 
 # erf z = 2/√π (z - z³/3 + z⁵/10 - ...), to 1e-18 of itself for z < 0.8.
 _SERIES = tuple(
@@ -66,66 +148,3 @@ def _erf_jvp(primals: Any, tangents: Any) -> Any:
     high, low = num.constant(_TWO_OVER_ROOT_PI, x.dtype)
     slope = num.scale(high + (t * high + (1.0 + t) * low), s1, s2)
     return erf(x), tangents[0] * slope
-
-
-# Φ(-z) is e^(-z²/2)/(z + 4) times a polynomial in (z - 4)/(z + 4).
-
-
-class GaussianTail(NamedTuple):
-    """z = |x|, cut where e^(-z²/2) = (1 + t) s1 s2 is 0 for every use, and
-    w = (z - 4)/(z + 4), r = 1/(z + 4), with the rounding error of w and z + 4."""
-
-    z: Array
-    t: Array
-    s1: Array
-    s2: Array
-    w: Array
-    w_low: Array
-    r: Array
-    bottom: Array
-    bottom_low: Array
-
-
-def half_square(z: Array, z_low: Array | float) -> tuple[Array, Array]:
-    """-(z + z_low)²/2 as (high, low)."""
-    z_high = num.high_part(z)
-    rest = (z - z_high) * (z + z_high)
-    if not isinstance(z_low, float):
-        rest = rest + 2.0 * (z * z_low)
-    return -0.5 * (z_high * z_high), -0.5 * rest
-
-
-def gaussian_tail(x: Array, x_low: Array | float = 0.0) -> GaussianTail:
-    """The parts of x + x_low that Φ and gelu share."""
-    z = num.clamp(num.magnitude(x), None, 15.0 if x.dtype == jnp.float32 else 39.0)
-    z_low = x_low if isinstance(x_low, float) else jnp.where(x < 0, -x_low, x_low)
-    four = jnp.full_like(z, 4.0)
-    top, bottom = z - four, z + four
-    top_low = num.sum_low(z, -four, top) + z_low
-    bottom_low = num.sum_low(z, four, bottom) + z_low
-    r = num.reciprocal(bottom)
-    w = top * r
-    # top - w bottom: an exact product, with and without fused multiply-add.
-    back, back_low = num.product(w, bottom, 0.0, bottom_low)
-    rest = ((top - back) - back_low) + top_low
-    t, s1, s2 = num.exp_parts(*half_square(z, z_low))
-    return GaussianTail(z, t, s1, s2, w, rest * r, r, bottom, bottom_low)
-
-
-def mills(v: GaussianTail) -> tuple[Array, Array]:
-    """Φ(-z) (z + 4) e^(z²/2) as (high, low)."""
-    p, p_low = num.fit_low("MILLS", v.w)
-    # The logarithm of the polynomial has slope -0.81 + 0.31 w, within 0.03.
-    return p, p_low + p * (v.w_low * (0.31 * v.w - 0.81))
-
-
-def gelu_slope_bracket(v: GaussianTail) -> tuple[Array, Array]:
-    """gelu'(-z) e^(z²/2) as (high, low)."""
-    root, root_low = num.constant(_coefficients.GELU_SLOPE_ZERO, v.z.dtype)
-    p, p_low = num.fit_low("GELU_SLOPE", v.w)
-    # The logarithm of the polynomial has slope -0.25 + 0.22 w, within 0.06.
-    p_low = p_low + p * (v.w_low * (0.22 * v.w - 0.25))
-    shift = jnp.full_like(v.z, root)
-    d = shift - v.z
-    high, low = num.product(d, p, num.sum_low(-v.z, shift, d), p_low)
-    return high, low + root_low * p

@@ -432,14 +432,17 @@ def scaled_distance(factor: str, x: Array, name: str) -> Distance:
 
 
 def patched(
-    at: Distance, otherwise: tuple[Array, Array], width: float
+    at: Distance, otherwise: tuple[Array, Array], width: float | tuple[float, float]
 ) -> tuple[Array, Array]:
     """(value, low): the fitted d p(d) where the distance d to a zero is < width.
 
+    Of two widths the first is for d < 0.
+
     Elsewhere ``otherwise``. low is added in the last step, see `finish`.
     """
-    inside = jnp.abs(at.d) < width
-    d = clamp(at.d, -width, width)  # keeps the unused branch finite
+    left, right = (width, width) if isinstance(width, float) else width
+    inside = (at.d > -left) & (at.d < right)
+    d = clamp(at.d, -left, right)  # keeps the unused branch finite
     p, p_low = fit_low(at.name, d, at.table)
     high, rest = product(d, p, at.d_low, p_low)
     value, low = otherwise

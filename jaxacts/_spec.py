@@ -22,7 +22,8 @@ class Parameter:
 
     Attributes:
       name: the argument's name, the field's term spelled out.
-      default: its default value, or ``None`` where the caller must give it.
+      default: its default value, or ``None`` where the caller must give it; several
+        numbers where it is an array whose last axis has so many entries.
       initial: the value at which a layer that learns it starts, or ``None``
         where the parameter is a shape constant that nobody trains.
       description: one line, with the accepted range.
@@ -32,9 +33,9 @@ class Parameter:
     """
 
     name: str
-    default: float | None
+    default: float | tuple[float, ...] | None
     description: str
-    initial: float | None = None
+    initial: float | tuple[float, ...] | None = None
     above: float | str | None = None
 
 

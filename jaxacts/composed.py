@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxacts import _coefficients_composed as _table
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
-from jaxacts._gaussian import GaussianTail, gaussian_tail, gelu_slope_bracket, mills
+from jaxacts._gaussian import lower_slope, mills, tail
 from jaxacts._numerics import Array
 from jaxacts._spec import Limits
 
@@ -258,16 +258,8 @@ class _Tangent(NamedTuple):
     q: Pair
 
 
-def _exact_ratio(v: GaussianTail) -> GaussianTail:
-    """The same with an error of w that does not need fused multiply-add."""
-    top, top_low = _sum(_single(v.z), _single(num.opaque(-4.0, v.z)))
-    back, back_low = num.product(v.w, v.bottom, 0.0, v.bottom_low)
-    rest = ((top - back) - back_low) + top_low
-    return v._replace(w_low=rest * v.r)
-
-
 def _phish_parts(x: Array) -> _Phish:
-    v = _exact_ratio(gaussian_tail(x))
+    v = tail(x)
     near = num.clamp(x, -_FAR, _FAR)
     right, parts = num.clamp(near, 0.0), (v.t, v.s1, v.s2)
     m = _product(mills(v), (v.r, _inverse_low(v.r, (v.bottom, v.bottom_low))))
@@ -276,7 +268,7 @@ def _phish_parts(x: Array) -> _Phish:
     g = _normal(_chosen(x < 0, rest, above))
     square = num.clamp(g[0], None, 0.6) ** 2
     c = square * num.fit("TANH", square)
-    slope = _normal(gelu_slope_bracket(v))
+    slope = _normal(lower_slope(v))
     return _Phish(near, right, v.z, parts, m, slope, g, c)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,7 +12,15 @@ from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
-from jaxacts._gaussian import gaussian_tail, gelu_slope_bracket, half_square, mills
+from jaxacts._gaussian import (
+    DENSITY_AT_0,
+    ROOT_TWO,
+    half_square,
+    lower_slope,
+    lower_tail,
+    mills,
+    tail,
+)
 from jaxacts._logistic import swish_value
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
@@ -24,10 +31,11 @@ _INF = float("inf")
 
 
 def _erf_value(x: Array) -> Array:
-    v = gaussian_tail(x)
+    v = tail(x)
     p, p_low = mills(v)
     ratio = v.z * v.r
-    ratio_low = ((v.z - ratio * v.bottom) - ratio * v.bottom_low) * v.r
+    back, back_low = num.product(ratio, v.bottom, 0.0, v.bottom_low)
+    ratio_low = ((v.z - back) - back_low) * v.r
     high, low = num.product(ratio, p, ratio_low, p_low)
     y = num.finish(high, low, v.t, v.s1, v.s2)  # |x| Φ(-|x|)
     y = jnp.where(x < 0, -y, x - y)
@@ -35,21 +43,17 @@ def _erf_value(x: Array) -> Array:
 
 
 def _erf_slope(x: Array) -> Array:
-    v = gaussian_tail(x)
-    y = num.finish(*gelu_slope_bracket(v), v.t, v.s1, v.s2)  # gelu'(-|x|)
+    v = tail(x)
+    y = num.finish(*lower_slope(v), v.t, v.s1, v.s2)
     return jnp.where(x < 0, y, 1.0 - y)
-
-
-_ROOT_TWO = "1.41421356237309504880168872420969807857"
-_DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 def _erf_curvature(x: Array) -> Array:
     """φ(x) (√2 - |x|) (√2 + |x|)."""
-    z = gaussian_tail(x).z
+    z = tail(x).z
     t, s1, s2 = num.half_square_exp_parts(z)
-    root, root_low = num.constant(_ROOT_TWO, x.dtype)
-    sum_ = (z + root) * _DENSITY_AT_0
+    root, root_low = num.constant(ROOT_TWO, x.dtype)
+    sum_ = (z + root) * DENSITY_AT_0
     return num.finish((root - z) * sum_, root_low * sum_, t, s1, s2)
 
 
@@ -282,7 +286,7 @@ def _standard(x: Array, mu: Array, sigma: Array) -> tuple[Array, Array]:
 def _density(z: Array, z_low: Array, factor: Array) -> Array:
     """factor e^(-z²/2)/√(2π)."""
     t, s1, s2 = num.exp_parts(*half_square(z, z_low))
-    y = factor * _DENSITY_AT_0
+    y = factor * DENSITY_AT_0
     return num.scale(y + y * t, s1, s2)
 
 
@@ -331,9 +335,6 @@ def laplace(
     """
     signed, low = _standard(x, mu, sigma)
     below = signed < 0
-    v = gaussian_tail(signed, low)
-    p, p_low = mills(v)
-    back, back_low = num.product(v.r, v.bottom, 0.0, v.bottom_low)
-    high, low = num.product(v.r, p, v.r * ((1.0 - back) - back_low), p_low)
-    y = num.finish(high, low, v.t, v.s1, v.s2)
+    v = tail(signed, low)
+    y = num.finish(*lower_tail(v), v.t, v.s1, v.s2)
     return jnp.where(below, y, 1.0 - y)

@@ -4,9 +4,9 @@
 Besides, there is a layer for every registered activation with a learnable
 parameter, made from its record alone: ``jaxacts.linen.PReLU`` from
 ``jaxacts.prelu``. Its class name is the registered name in CamelCase, where
-``relu``, ``elu`` and ``lu`` at the end of a word become ``ReLU``, ``ELU`` and
-``LU``. Case and underscores do not matter for finding it, so the spelling of a
-paper finds it too.
+``relu``, ``elu``, ``lu`` and ``smu`` at the end of a word become ``ReLU``, ``ELU``,
+``LU`` and ``SMU``. Case and underscores do not matter for finding it, so the
+spelling of a paper finds it too.
 
 Needs the extra ``linen``.
 """
@@ -51,7 +51,9 @@ class LearnableActivation(nn.Module, kw_only=True):
     Attributes:
       axes: the axes of ``x`` along which the parameters vary; ``()`` for one
         number shared by all of ``x``, ``(-1,)`` for one number a channel. A
-        parameter has the shape of ``x`` on these axes, in this order.
+        parameter has the shape of ``x`` on these axes, in this order; one of
+        several numbers, such as the coefficients of rational, has a last axis
+        of them.
       dtype: the dtype to compute and return; ``None`` for that of ``x``.
       param_dtype: the dtype in which the parameters are kept.
 
@@ -88,7 +90,10 @@ class LearnableActivation(nn.Module, kw_only=True):
             values[parameter.name] = self._value(parameter, shape, values)
         for name, value in values.items():
             if shape and name not in settings:
-                values[name] = value.transpose(order).reshape(spread)
+                inner = tuple(range(len(shape), value.ndim))
+                values[name] = value.transpose((*order, *inner)).reshape(
+                    (*spread, *value.shape[len(shape) :])
+                )
         return self.spec.function(x, **values)
 
     def _value(
@@ -96,7 +101,9 @@ class LearnableActivation(nn.Module, kw_only=True):
     ) -> jax.Array:
         initial = getattr(self, f"{parameter.name}_init")
         if not callable(initial):
-            initial = nn.initializers.constant(initial)
+            initial = _filled(initial)
+        if isinstance(parameter.initial, tuple):
+            shape = (*shape, len(parameter.initial))
         bound = parameter.above
         if bound is None:
             return self.param(parameter.name, initial, shape, self.param_dtype)
@@ -354,6 +361,15 @@ def _layer(name: str) -> type[LearnableActivation]:
     return made
 
 
+def _filled(value: Any) -> Initializer:
+    """The initializer to one number, or to an array that broadcasts."""
+
+    def initializer(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
+
+    return initializer
+
+
 def _described(parameter: Parameter) -> str:
     if parameter.above is None:
         return parameter.description
@@ -369,7 +385,7 @@ def _settings(spec: Spec) -> dict[str, Any]:
 
 
 def _class_name(name: str) -> str:
-    endings = {"relu": "ReLU", "elu": "ELU", "lu": "LU", "": ""}
+    endings = {"relu": "ReLU", "elu": "ELU", "lu": "LU", "smu": "SMU", "": ""}
 
     def word(text: str) -> str:
         ending = next(e for e in endings if text.endswith(e))

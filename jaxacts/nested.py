@@ -84,19 +84,19 @@ _SEAM = -0.52
 
 
 def _tanhexp_parts(x: Array):
-    """(x cut, the parts of u, tanh(u)/u to the left, the parts of e^-2u)."""
+    """(x cut, the parts of u, tanh(u)/u - 1 to the left, the parts of e^-2u)."""
     near = num.clamp(x, -1e3, _TANHEXP_FAR[str(x.dtype)])
     inner = inner_exp(near)
     u = num.clamp(inner.w, None, 0.6)
-    ratio = 1.0 + (u * u) * num.fit("TANH", u * u)
+    more = (u * u) * num.fit("TANH", u * u)
     outer = num.logistic_parts(-2.0 * inner.w, -2.0 * inner.w_low)
-    return near, inner, ratio, outer
+    return near, inner, more, outer
 
 
 def _far_from_one(p: num.Logistic) -> Array:
     """1 - tanh(u)."""
-    y = (2.0 * p.q) * (1.0 + p.delta)
-    return num.scale(y + y * p.t, p.s1, p.s2)
+    y = 2.0 * p.q
+    return num.finish(y, y * p.delta, p.t, p.s1, p.s2)
 
 
 def _square_secant(p: num.Logistic, factor: Array | float) -> Array:
@@ -106,14 +106,18 @@ def _square_secant(p: num.Logistic, factor: Array | float) -> Array:
 
 
 def _tanhexp_slope(x: Array) -> Array:
-    near, inner, ratio, p = _tanhexp_parts(x)
+    near, inner, more, p = _tanhexp_parts(x)
     rise, fall = _square_secant(p, near * inner.w), -_far_from_one(p)
     change = rise + fall
     right = (1.0 + change) + num.sum_low(rise, fall, change)
-    tangent = inner.w * ratio
-    left = ratio + near * (1.0 - tangent * tangent)
+    # tanh(u)/u + x (1 - tanh²(u)), from 1 + x on.
+    tangent = inner.w * (1.0 + more)
+    one, change = num.opaque(1.0, near), more - near * (tangent * tangent)
+    start = one + near
+    left = start + change
+    low = num.sum_low(one, near, start) + num.sum_low(start, change, left)
     at = num.distance(near, "TANHEXP_SLOPE", table=_table)
-    y = num.patched(at, (left, jnp.zeros_like(left)), 0.8)
+    y = num.patched(at, (left, low), 0.8)
     left = num.finish(*y, inner.t, inner.s1, inner.s2)
     return jnp.where(near < -0.35, left, right)
 
@@ -122,19 +126,20 @@ _TANHEXP_ZEROS = {"TANHEXP_CURVATURE_NEGATIVE": 0.6, "TANHEXP_CURVATURE_POSITIVE
 
 
 def _tanhexp_curvature(x: Array) -> Array:
-    near, inner, ratio, p = _tanhexp_parts(x)
+    near, inner, more, p = _tanhexp_parts(x)
     # 2 + x - 2xu tanh(u); to the right tanh(u) = 1 - r.
     xu, xu_low = num.product(near, inner.w, 0.0, inner.w_low)
-    rest = (xu + xu_low) * _far_from_one(p) - xu_low
-    two, fall = num.opaque(2.0, near), -2.0 * xu
+    rest = 2.0 * ((xu + xu_low) * _far_from_one(p) - xu_low)
+    below = near < _SEAM
+    change = -2.0 * ((near * inner.w) * (inner.w * (1.0 + more)))
+    change = jnp.where(below, change, -2.0 * xu)
+    rest = jnp.where(below, 0.0, rest)
+    two = num.opaque(2.0, near)
     start = two + near
-    middle = start + fall
-    right = middle + 2.0 * rest
-    low = num.sum_low(two, near, start) + num.sum_low(start, fall, middle)
-    low = low + num.sum_low(middle, 2.0 * rest, right)
-    left = 2.0 + near * (1.0 - (2.0 * inner.w) * (inner.w * ratio))
-    y = jnp.where(near < _SEAM, left, right)
-    low = jnp.where(near < _SEAM, 0.0, low)
+    middle = start + change
+    y = middle + rest
+    low = num.sum_low(two, near, start) + num.sum_low(start, change, middle)
+    low = low + num.sum_low(middle, rest, y)
     for name, width in _TANHEXP_ZEROS.items():
         at = num.distance(near, name, table=_table)
         y, low = num.patched(at, (y, low), width)
@@ -168,9 +173,8 @@ def tanhexp(x: ArrayLike) -> Array:
       >>> jaxacts.tanhexp(jnp.array([-1.0, 2.0]))
       Array([-0.3521,  2.    ], dtype=float32)
     """
-    near, inner, ratio, p = _tanhexp_parts(x)
+    near, inner, more, p = _tanhexp_parts(x)
     right = jnp.where(x > near, x, x - near * _far_from_one(p))
     right = jnp.where(x == 0, 0.75 * x, right)
-    left = near * ratio
-    left = num.scale(left + left * inner.t, inner.s1, inner.s2)
+    left = num.finish(near, near * more, inner.t, inner.s1, inner.s2)
     return jnp.where(near < _SEAM, left, right)

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
 from jaxacts import _pairs as pairs
 from jaxacts._elementwise import activation
+from jaxacts._gaussian import ROOT_TWO, Tail, lower_slope, lower_tail, tail
 from jaxacts._logistic import (
     logistic_slope,
     swish_curvature,
@@ -205,3 +209,185 @@ def acon_c(
       Array([-0.5189,  2.2616], dtype=float32)
     """
     return _acon_value(x, p1, p2, beta)
+
+
+# --- smu: αx + (1 - α) x Φ(√2 w), w = μ (1 - α) x ------------------------------------
+
+
+class _Maximum(NamedTuple):
+    """The parts of smu: 1 - α = d + d_low, μ (1 - α) = rate + rate_low and
+    μ (1 - α) x = w + w_low + w_rest.
+
+    f/x and f' are ``base`` + m times a function G of -|√2 w|, m = ±(1 - α) = m + m_low.
+    """
+
+    d: Array
+    d_low: Array
+    rate: Array
+    rate_low: Array
+    w: Array
+    w_low: Array
+    w_rest: Array
+    below: Array
+    base: Array
+    m: Array
+    m_low: Array
+    tail: Tail
+
+
+_TWO_OVER_ROOT_PI = "1.12837916709551257389615890312154517"
+
+
+def _far(p: _Maximum) -> Array:
+    """Whether e^(-w²) is lost against everything."""
+    return jnp.abs(p.w) > (10.6 if p.w.dtype == jnp.float32 else 27.5)
+
+
+def _finite(x: Array) -> Array:
+    """x, cut to the largest floats."""
+    largest = float(jnp.finfo(x.dtype).max)
+    return num.clamp(x, -largest, largest)
+
+
+def _maximum(x: Array, alpha: Array, mu: Array) -> _Maximum:
+    one = num.opaque(1.0, alpha)
+    d = one - alpha
+    d_low = num.sum_low(one, -alpha, d)
+    rate, rate_low = pairs.exact_product(mu, d)
+    rate_low = rate_low + mu * d_low
+    x = _finite(x)
+    w, w_low = _argument(x, rate)
+    w_rest = jnp.where(jnp.abs(w) < 100.0, x, 0.0) * rate_low
+    high, low = num.product_with_constant(ROOT_TWO, w, w_low + w_rest)
+    y = high + low
+    v = tail(y, low - (y - high))
+    below = y < 0
+    return _Maximum(
+        *(d, d_low, rate, rate_low, w, w_low, w_rest, below),
+        jnp.where(below, alpha, 1.0),
+        jnp.where(below, d, -d),
+        jnp.where(below, d_low, -d_low),
+        v,
+    )
+
+
+def _times(factor: tuple[Array, Array], m: Array, m_low: Array | float, v: Tail):
+    """A function of the tail, times a factor that comes before underflow."""
+    high, low = factor
+    return num.finish(high * m, low * m + high * m_low, v.t, v.s1, v.s2)
+
+
+def _smu_value(x: Array, alpha: Array, mu: Array) -> Array:
+    p = _maximum(x, alpha, mu)
+    # Where α = 0, all there is on the left is x Φ, which may be normal where Φ is not.
+    bare = p.base == 0
+    whole = jnp.where(_far(p), num.clamp(x, -1.0, 1.0), x)
+    m, m_low = jnp.where(bare, whole, p.m), jnp.where(bare, 0.0, p.m_low)
+    more = _times(lower_tail(p.tail), m, m_low, p.tail)
+    gate = p.base + more
+    low = num.sum_low(p.base, more, gate)
+    # Outside, halves of a product underflow or overflow.
+    usual = (jnp.abs(x) > 1e-30) & (jnp.abs(x) < 1e30)
+    high, rest = num.product(jnp.where(usual, x, 1.0), gate, 0.0, low)
+    y = jnp.where(usual, high + rest, x * gate)
+    return jnp.where(bare, more, y)
+
+
+def _smu_slope(x: Array, alpha: Array, mu: Array) -> Array:
+    p = _maximum(x, alpha, mu)
+    more = _times(lower_slope(p.tail), p.m, p.m_low, p.tail)
+    return jnp.where(p.base == 0, more, p.base + more)
+
+
+def _smu_curvature(x: Array, alpha: Array, mu: Array) -> Array:
+    """(2/√π) μ (1 - α)² (1 - w²) e^(-w²), with 1 - |w| as exact as x and μ are."""
+    p = _maximum(x, alpha, mu)
+    one = num.opaque(1.0, x)
+    size = num.magnitude(p.w)
+    first = one - size
+    first_low = num.sum_low(one, -size, first)
+    sign = jnp.where(p.w < 0, 1.0, -1.0)
+    near, near_low = pairs.two_sum(first, sign * p.w_low)
+    near, rest = pairs.two_sum(near, sign * p.w_rest)
+    low = rest + (near_low + first_low)
+    factor = num.product(p.d, p.rate, p.d_low, p.rate_low)
+    total = one + size
+    other = num.product_with_constant(
+        _TWO_OVER_ROOT_PI, total, num.sum_low(one, size, total)
+    )
+    other = num.product(other[0], factor[0], other[1], factor[1])
+    high, low = num.product(near, other[0], low, other[1])
+    v = p.tail
+    return num.finish(high, low, v.t, v.s1, v.s2)
+
+
+def _smu_alpha(x: Array, alpha: Array, mu: Array) -> Array:
+    """x times the slope of x Φ(x) at -√2 w."""
+    p = _maximum(x, alpha, mu)
+    m = jnp.where(_far(p), num.clamp(x, -1.0, 1.0), _finite(x))
+    m = jnp.where(p.below, 1.0, m)
+    slope = _times(lower_slope(p.tail), m, 0.0, p.tail)
+    y = jnp.where(p.w == 0, 0.5 * x, slope)
+    return jnp.where(p.below, x * (1.0 - slope), y)
+
+
+def _smu_mu(x: Array, alpha: Array, mu: Array) -> Array:
+    """((1 - α) x)² e^(-w²)/√π."""
+    p = _maximum(x, alpha, mu)
+    v = p.tail
+    width = p.d * _finite(x)
+    y = num.scale((width * width) / math.sqrt(math.pi) * (1.0 + v.t), v.s1, v.s2)
+    return jnp.where(_far(p), 0.0, y)
+
+
+def _smu_reference(m, x, alpha=0.25, mu=1e6):
+    return ((1 + alpha) * x + (1 - alpha) * x * m.erf(mu * (1 - alpha) * x)) / 2
+
+
+def _smu_limits(alpha=0.25, mu=1e6):
+    if mu * (1 - alpha) == 0:
+        mean = (1 + alpha) / 2
+        return Limits(
+            minus_infinity=(-mean * _INF, mean, 0.0),
+            plus_infinity=(mean * _INF, mean, 0.0),
+        )
+    bend = -0.0 if mu > 0 else 0.0
+    left = (-alpha * _INF, alpha, bend) if alpha else (-0.0, -0.0, bend)
+    return Limits(minus_infinity=left, plus_infinity=(_INF, 1.0, bend))
+
+
+@activation(
+    family="parametric",
+    formula=r"\tfrac12 \left((1 + \alpha) x + (1 - \alpha) x \, "
+    r"\operatorname{erf}(\mu (1 - \alpha) x)\right)",
+    reference=_smu_reference,
+    parameters=(
+        Parameter(
+            name="alpha",
+            default=0.25,
+            initial=0.25,
+            description="the slope α far left, 0 <= α <= 1",
+        ),
+        Parameter(
+            name="mu", default=1e6, initial=1e6, description="the sharpness μ >= 0"
+        ),
+    ),
+    cases=({}, {"alpha": 0.25, "mu": 1.0}, {"alpha": 0.3, "mu": 2.5}),
+    slope=_smu_slope,
+    curvature=_smu_curvature,
+    parameter_slopes={"alpha": _smu_alpha, "mu": _smu_mu},
+    limits=_smu_limits,
+    paper="arXiv:2111.04682",
+)
+def smu(x: ArrayLike, alpha: ArrayLike = 0.25, mu: ArrayLike = 1e6) -> Array:
+    """Smooth maximum unit: a smooth maximum of x and αx.
+
+    With the defaults, from which the paper trains μ, it is leaky_relu with slope 1/4
+    but for |x| < 4e-6. α = 1 is the identity, μ = 0 the line (1 + α)x/2. For α < 0.115
+    the slope has zeros that move with the parameters, and loses digits beside them.
+
+    Example:
+      >>> jaxacts.smu(jnp.array([-1.0, 2.0]), mu=1.0)
+      Array([-0.3583,  1.9746], dtype=float32)
+    """
+    return _smu_value(x, alpha, mu)

@@ -173,7 +173,7 @@ def _smish_slope(x: Array) -> Array:
     small = jnp.where(v.below, 1.0, v.e)
     change, change_low = change * small, change_low * small
     y, low = _sum(_product(n, d), (change, change_low))
-    y, low = _patched(v.x, {"SMISH_SLOPE": 0.6}, (y, low))
+    y, low = _patched(v.x, {"SMISH_SLOPE": (0.6, 0.4)}, (y, low))
     q, delta = _inverse(*d)
     inverse = q, q * delta
     return _finish(v, _product(_product((y, low), inverse), inverse), v.below)

@@ -19,7 +19,7 @@ FLOORS = [
     {"_elementwise", "_gaussian", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
-    | {"periodic", "nested", "self_gated", "parametric", "composed"},
+    | {"periodic", "nested", "self_gated", "parametric", "composed", "pade"},
     {"normalizers", "gated", "sparse"},
     {"initializers", "taylor"},
     {"linen", "verify"},

@@ -81,7 +81,7 @@ def test_parameter_gradients_agree_with_the_plain_formula(case, x64):
         want = jax.jacfwd(naive)(at)
         np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-10, err_msg=name)
         back = jax.grad(lambda p, ours=ours: ours(p).sum())(at)
-        np.testing.assert_allclose(back, want.sum(), rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(back, want.sum(axis=0), rtol=1e-7, atol=1e-9)
 
 
 class VariantsTest(chex.TestCase):

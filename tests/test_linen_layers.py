@@ -39,15 +39,18 @@ def test_every_layer_starts_as_its_function_at_the_initial_parameters(name, dtyp
         rtol = 0 if exact else 8 * float(jnp.finfo(dtype).eps)
         chex.assert_trees_all_close(y, expected, rtol=rtol, atol=0)
         assert set(variables["params"]) == {p.name for p in spec.learnable}
-        for leaf in variables["params"].values():
-            assert leaf.shape == (() if not axes else (4,))
+        for p in spec.learnable:
+            leaf = variables["params"][p.name]
+            several = (len(p.initial),) if isinstance(p.initial, tuple) else ()
+            assert leaf.shape == (() if not axes else (4,)) + several
             assert leaf.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("name", jaxacts.linen.layers())
 def test_every_parameter_of_every_layer_has_a_gradient(name):
     module = jaxacts.linen.layer(name)(axes=(-1,))
-    x = jnp.array([[-1.5, -0.75], [0.5, 1.25]])
+    # The sharpness of smu starts so high that it is felt beside 0 alone.
+    x = jnp.array([[-1.5, -0.75], [0.5, 1.25], [-1e-7, 1e-7]])
     params = _parameters(module, x)
     gradients = jax.grad(lambda p: (module.apply({"params": p}, x) ** 2).sum())(params)
     for gradient in gradients.values():
@@ -64,7 +67,38 @@ def test_prelu_and_swish_are_found_by_class_name():
     assert jaxacts.linen.PReLU is jaxacts.linen.layer("prelu")
     assert jaxacts.linen.Swish is jaxacts.linen.layer(jaxacts.swish)
     assert jaxacts.linen.PReLU.__name__ == "PReLU"
-    assert {"PReLU", "Swish"} <= set(dir(jaxacts.linen))
+    assert jaxacts.linen.SMU.__name__ == "SMU"
+    assert {"PReLU", "Swish", "SMU"} <= set(dir(jaxacts.linen))
+
+
+def test_coefficients_of_rational_are_one_set_a_channel_and_learn():
+    x = jnp.linspace(-2.0, 2.0, 40).reshape(20, 2)
+    module = jaxacts.linen.Rational(
+        axes=(-1,), denominator_init=(0.0, 0.5, 0.0, 0.1), param_dtype=jnp.float32
+    )
+    params = _parameters(module, x)
+    assert params["numerator"].shape == (2, 6)
+    expected = jnp.broadcast_to(jnp.array([0.0, 0.5, 0.0, 0.1]), (2, 4))
+    chex.assert_trees_all_equal(params["denominator"], expected)
+    target = jnp.stack([jnp.tanh(x[:, 0]), jnp.abs(x[:, 1])], axis=1)
+
+    def loss(params):
+        return ((module.apply({"params": params}, x) - target) ** 2).mean()
+
+    start = loss(params)
+    step = jax.jit(
+        lambda p: jax.tree.map(lambda a, g: a - 0.02 * g, p, jax.grad(loss)(p))
+    )
+    for _ in range(200):
+        params = step(params)
+    assert float(loss(params)) < 0.05 * float(start)
+    # Each channel has its own coefficients.
+    y = module.apply({"params": params}, x)
+    for channel in (0, 1):
+        own = [params[name][channel] for name in ("numerator", "denominator")]
+        chex.assert_trees_all_equal(
+            y[:, channel], jaxacts.rational(x[:, channel], *own)
+        )
 
 
 def test_a_layer_class_survives_pickling():

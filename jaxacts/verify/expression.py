@@ -419,7 +419,7 @@ def trace(
 
     Args:
       reference: called as ``reference(m, x, **parameters, **static)``.
-      parameters: numbers, taken exactly.
+      parameters: numbers and tuples of numbers, taken exactly.
       static: keywords passed as they are, such as ``approximate=True``.
       simplify: as in ``Symbols``.
 
@@ -431,7 +431,10 @@ def trace(
     """
     m = Symbols(simplify)
     x = m.variable()
-    numeric = {name: m.wrap(value) for name, value in (parameters or {}).items()}
+    numeric = {
+        name: tuple(map(m.wrap, value)) if isinstance(value, tuple) else m.wrap(value)
+        for name, value in (parameters or {}).items()
+    }
     try:
         root = m.wrap(reference(m, x, **numeric, **(static or {})))
     except (AttributeError, TypeError) as error:

@@ -66,10 +66,13 @@ class Target:
     def settings(self, form: Format) -> dict[str, Any]:
         """The keywords, numbers rounded to the type that computes."""
         kind = np.dtype(form.compute_dtype).type
-        return {
-            name: value if _is_static(value) else float(kind(value))
-            for name, value in self.keywords.items()
-        }
+
+        def rounded(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(rounded(number) for number in value)
+            return value if _is_static(value) else float(kind(value))
+
+        return {name: rounded(value) for name, value in self.keywords.items()}
 
     def bound_function(self, form: Format) -> Callable[[Any], Any]:
         return functools.partial(self.function, **self.settings(form))

@@ -1,0 +1,259 @@
+"""Rational functions with coefficients of their own, one set or one a channel."""
+
+import fractions
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+import jaxacts
+
+TANH = (0.0, 1.0, 0.0, 1 / 9, 0.0, 1 / 945), (0.0, 4 / 9, 0.0, 1 / 63)
+SETS = {
+    "default": tuple(p.default for p in jaxacts.spec("rational").parameters),
+    "tanh": TANH,
+    "identity": ((0, 1, 0, 0, 0, 0), (0, 0, 0, 0)),
+    "falling": ((1, 2, 0, 0, 0, 0), (-1, 0, -0.5, 0)),
+    "even bottom": ((0.5, -2, 0.25, 0, 0, 0), (0, -0.5, 0, 0)),
+    "any": ((-0.6, 0.04, -2.3, -0.2, -1.2, -0.7), (-0.5, -0.3, 0.4, 1.0)),
+}
+
+
+def exact(x, numerator, denominator):
+    """f, f', f'' and the sums of the sizes of their terms, in rational arithmetic."""
+    x = fractions.Fraction(float(x))
+    top = [fractions.Fraction(float(c)) for c in numerator]
+    inner = [
+        fractions.Fraction(0),
+        *(fractions.Fraction(float(c)) for c in denominator),
+    ]
+
+    def derivatives(cs, absolute=False):
+        found = []
+        for order in range(3):
+            total = fractions.Fraction(0)
+            for k in range(order, len(cs)):
+                term = cs[k] * x ** (k - order)
+                for step in range(order):
+                    term *= k - step
+                total += abs(term) if absolute else term
+            found.append(total)
+        return found
+
+    p, q = derivatives(top), derivatives(inner)
+    sizes, _ = derivatives(top, True), derivatives(inner, True)
+    sign = (q[0] > 0) - (q[0] < 0)
+    d = [1 + sign * q[0], sign * q[1], sign * q[2]]
+    value = p[0] / d[0]
+    slope = (p[1] - value * d[1]) / d[0]
+    curvature = (p[2] - 2 * slope * d[1] - value * d[2]) / d[0]
+    loose = [
+        sizes[0] / d[0],
+        (sizes[1] + abs(value * d[1])) / d[0],
+        (sizes[2] + abs(2 * slope * d[1]) + abs(value * d[2])) / d[0],
+    ]
+    return (value, slope, curvature), loose
+
+
+def orders(coefficients):
+    def f(x):
+        return jaxacts.rational(x, *coefficients)
+
+    def pushed(f):
+        return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+
+    return jax.jit(lambda x: (f(x), pushed(f)(x), pushed(pushed(f))(x)))
+
+
+def inputs(dtype):
+    rng = np.random.default_rng(1)
+    near = rng.normal(size=120) * 2
+    far = 10.0 ** rng.uniform(-12, 12, 60) * rng.choice([-1.0, 1.0], 60)
+    return np.concatenate([near, far, [1.0, -1.0, 0.0]]).astype(dtype)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_value_slope_and_curvature_are_right_to_4_ulp_or_to_twice_the_digits(
+    name, dtype
+):
+    with jax.enable_x64(dtype == "float64"):
+        coefficients = [jnp.asarray(c, dtype) for c in SETS[name]]
+        x = inputs(dtype)
+        got = [np.asarray(y) for y in orders(coefficients)(x)]
+    eps = fractions.Fraction(float(np.finfo(dtype).eps))
+    tiny = float(np.finfo(dtype).tiny)
+    for place, point in enumerate(x):
+        truth, sizes = exact(point, *coefficients)
+        for order in range(3):
+            y, want = got[order][place], truth[order]
+            if abs(want) < 2 * tiny or abs(want) > np.finfo(dtype).max:
+                continue
+            allowed = 4 * eps * abs(want) + 8 * eps**2 * sizes[order]
+            assert abs(fractions.Fraction(float(y)) - want) <= allowed, (
+                f"order {order} at {point!r}: {y!r}, expected {float(want)!r}"
+            )
+
+
+def test_value_agrees_with_mpmath():
+    x = 0.7
+    with mpmath.workdps(40):
+        numerator, denominator = SETS["default"]
+        top = mpmath.polyval(
+            [mpmath.mpf(float(np.float32(c))) for c in numerator[::-1]],
+            mpmath.mpf(float(np.float32(x))),
+        )
+        inner = [mpmath.mpf(float(np.float32(c))) for c in denominator[::-1]]
+        q = mpmath.polyval([*inner, 0], mpmath.mpf(float(np.float32(x))))
+        want = float(top / (1 + abs(q)))
+    assert float(jaxacts.rational(jnp.float32(x))) == pytest.approx(want, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["default", "falling"])
+def test_gradients_of_the_coefficients_are_those_of_the_plain_formula(name, x64):
+    x = jnp.asarray(np.concatenate([np.linspace(-4, 4, 82), [1e3, -1e3]]))
+    numerator, denominator = (jnp.asarray(c, "float64") for c in SETS[name])
+
+    def plain(a, b):
+        q = x * jnp.polyval(b[::-1], x)
+        return jnp.polyval(a[::-1], x) / (1 + jnp.abs(q))
+
+    def ours(a, b):
+        return jaxacts.rational(x, a, b)
+
+    want = jax.jacfwd(plain, (0, 1))(numerator, denominator)
+    got = jax.jit(jax.jacfwd(ours, (0, 1)))(numerator, denominator)
+    back = jax.jit(jax.jacrev(ours, (0, 1)))(numerator, denominator)
+    for w, g, r in zip(want, got, back, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-14)
+        np.testing.assert_allclose(r, w, rtol=1e-11, atol=1e-14)
+    mixed = jax.jit(jax.jacfwd(jax.grad(lambda a, b: ours(a, b).sum(), 1), 0))
+    naive = jax.jacfwd(jax.grad(lambda a, b: plain(a, b).sum(), 1), 0)
+    np.testing.assert_allclose(
+        mixed(numerator, denominator),
+        naive(numerator, denominator),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
+def test_small_types_compute_in_float32_and_round_once(dtype):
+    x = jnp.linspace(-4, 4, 57).astype(dtype)
+    got = jaxacts.rational(x, *SETS["any"])
+    wide = jaxacts.rational(x.astype("float32"), *SETS["any"])
+    assert got.dtype == x.dtype
+    np.testing.assert_array_equal(
+        got.astype("float32"), wide.astype(dtype).astype("float32")
+    )
+
+
+def test_numbers_lists_and_arrays_are_the_same_coefficients():
+    numerator, denominator = TANH
+    x = jnp.linspace(-2.0, 2.0, 9)
+    want = jaxacts.rational(x, numerator, denominator)
+    for kind in (list, np.float32, jnp.float32):
+        got = jaxacts.rational(x, kind(numerator), kind(denominator))
+        np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(jaxacts.rational(x), jaxacts.get("rational")(x))
+
+
+def test_leading_axes_of_the_coefficients_broadcast_against_x():
+    numerator = jnp.asarray([SETS["default"][0], TANH[0], SETS["any"][0]])
+    denominator = jnp.asarray([SETS["default"][1], TANH[1], SETS["any"][1]])
+    x = jnp.linspace(-2.0, 2.0, 12).reshape(4, 3)
+    y = jaxacts.rational(x, numerator, denominator)
+    for channel in range(3):
+        own = jaxacts.rational(x[:, channel], numerator[channel], denominator[channel])
+        np.testing.assert_array_equal(y[:, channel], own)
+
+
+def test_transformations_agree():
+    numerator, denominator = (jnp.asarray(c, "float32") for c in SETS["any"])
+    x = jnp.linspace(-2.0, 2.0, 8)
+
+    def f(x, a):
+        return jaxacts.rational(x, a, denominator)
+
+    want = f(x, numerator)
+    np.testing.assert_allclose(jax.jit(f)(x, numerator), want, rtol=3e-7)
+    mapped = jax.vmap(f, (0, None))(x, numerator)
+    np.testing.assert_allclose(mapped, want, rtol=3e-7)
+    rows = jnp.stack([numerator, 2 * numerator])
+    np.testing.assert_allclose(
+        jax.vmap(f, (None, 0))(x, rows), jnp.stack([want, 2 * want]), rtol=1e-6
+    )
+
+    def total(a):
+        def step(carry, x):
+            return carry + f(x, a), None
+
+        return jax.lax.scan(step, jnp.float32(0), x)[0]
+
+    got = jax.jit(jax.grad(total))(numerator)
+    plain = jax.grad(lambda a: f(x, a).sum())(numerator)
+    np.testing.assert_allclose(got, plain, rtol=1e-5)
+
+
+def test_backward_keeps_x_and_the_coefficients_alone():
+    x = jnp.linspace(-2.0, 2.0, 1000)
+    given = [jnp.asarray(c, "float32") for c in SETS["any"]]
+    _, pull = jax.vjp(jaxacts.rational, x, *given)
+    kept = [leaf for leaf in jax.tree.leaves(pull) if hasattr(leaf, "shape")]
+    large = [leaf.shape for leaf in kept if leaf.size >= x.size]
+    assert large == [x.shape], [leaf.shape for leaf in kept]
+    _, pull = jax.vjp(jaxacts.rational, x)
+    assert sum(leaf.size >= x.size for leaf in jax.tree.leaves(pull)) == 1
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_limits_are_those_of_the_record_for_any_degrees(name):
+    coefficients = SETS[name]
+    limits = jaxacts.spec("rational").limits(*coefficients)
+    got = orders(coefficients)(jnp.array([-jnp.inf, jnp.inf]))
+    for order, y in enumerate(got):
+        want = [limits.minus_infinity[order], limits.plus_infinity[order]]
+        np.testing.assert_allclose(y, want, rtol=3e-7, err_msg=f"order {order}")
+
+
+def test_nan_gives_nan_in_every_order_and_in_the_coefficients():
+    for y in orders(SETS["falling"])(jnp.array([jnp.nan, 1.0])):
+        assert np.isnan(y).tolist() == [True, False]
+    slopes = jax.grad(jaxacts.rational, (1, 2))(
+        jnp.float32(jnp.nan), *(jnp.asarray(c, "float32") for c in TANH)
+    )
+    assert all(np.isnan(leaf[1:]).all() for leaf in slopes)
+
+
+def test_where_q_is_0_its_size_counts_as_constant():
+    numerator = jnp.array([1.0, 2.0, 3.0, 0.0, 0.0, 0.0])
+    f = jax.tree_util.Partial(
+        lambda x, b: jaxacts.rational(x, numerator, b), b=jnp.array([4.0, -2.0, 0, 0])
+    )
+    for x in (0.0, -0.0, 2.0):  # Q = 4 x - 2 x²
+        slope = jax.grad(f)(x)
+        assert float(slope) == 2.0 + 6.0 * x
+        assert float(jax.grad(jax.grad(f))(x)) == 6.0
+    numbers = jax.grad(lambda b: f(2.0, b=b))(jnp.array([4.0, -2.0, 0, 0]))
+    np.testing.assert_array_equal(numbers, np.zeros(4))
+
+
+@pytest.mark.parametrize(
+    "wrong", [(1.0, 2.0), np.zeros(5), np.float32(1.0), np.zeros((6, 3))]
+)
+def test_another_length_is_an_error_that_says_what_is_accepted(wrong):
+    shape = np.shape(wrong)
+    message = rf"rational: numerator has shape \({', ?'.join(map(str, shape))},?\)"
+    with pytest.raises(ValueError, match=message + "; give 6 numbers"):
+        jaxacts.rational(1.0, wrong)
+    with pytest.raises(ValueError, match=r"denominator has shape .*; give 4 numbers"):
+        jaxacts.rational(1.0, denominator=wrong)
+
+
+def test_coefficients_that_are_no_real_numbers_are_refused():
+    with pytest.raises(TypeError, match="numerator"):
+        jaxacts.rational(1.0, jnp.zeros(6, "complex64"))
+    with pytest.raises(TypeError, match="denominator"):
+        jaxacts.rational(1.0, denominator="text")
