@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import jaxacts
+from jaxacts.verify.target import GOALS
 
 HERE = Path(__file__).parent
 PAGE = HERE / "accuracy.md"
 MEASURED = HERE / "accuracy-rivals.json"
+NORMALIZERS = HERE / "accuracy-normalizers.json"
 EXHAUSTIVE = HERE / "exhaustive.json"
 GOLDEN = HERE.parent / "tests" / "golden" / "accuracy.json"
 
@@ -123,9 +125,65 @@ def page() -> str:
         lines += [f"## {family.capitalize()}", ""]
         for dtype in DTYPES:
             lines += [table(families[family], [dtype]), ""]
+    lines += ["## Goals", "", goals(), ""]
+    if NORMALIZERS.exists():
+        lines += ["## Normalizers", "", normalizers(), ""]
     if EXHAUSTIVE.exists():
         lines += ["## All 2^32 numbers of float32", "", exhaustive(), ""]
     return "\n".join(lines)
+
+
+def goals() -> str:
+    """How many functions meet every goal, and which miss one."""
+    misses = []
+    for name, dtypes in ours().items():
+        for dtype, rows in dtypes.items():
+            errors = [error for error, *_ in rows[:3]]
+            if any(e > goal for e, goal in zip(errors, GOALS[dtype], strict=False)):
+                misses.append((name, dtype, triple(rows)))
+    met = len(set(ours()) - {name for name, *_ in misses})
+    lines = [
+        f"{met} of the {len(ours())} settings of functions meet every goal: 0.51 ULP",
+        "in the 16-bit types, 2 / 2 / 4 in float32, 4 / 4 / 8 in float64, and",
+        "correctly rounded values in the 8-bit types. The others:",
+        "",
+        "| function | type | f / f' / f'' |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| `{name}` | {dtype} | {cells} |" for name, dtype, cells in misses]
+    return "\n".join(lines)
+
+
+def normalizers() -> str:
+    """The largest errors of functions of a row."""
+    document = kept(NORMALIZERS)
+    rows = [
+        "In ULP of the largest component of a row; of one number for a row, in ULP",
+        "of the larger of it and the largest |x|. Rows are short and long, close and",
+        f"wide, far from zero. {versions(document['environment'])}",
+        "",
+        "| function | " + " | ".join(DTYPES) + " |",
+        "| --- |" + " --- |" * len(DTYPES),
+    ]
+    for name, errors in document["figures"].items():
+        cells = " | ".join(cell(errors[dtype]) for dtype in DTYPES)
+        rows.append(f"| `{name}` | {cells} |")
+    return "\n".join(rows)
+
+
+def measure_normalizers() -> None:
+    """Measures them against exact arithmetic, as the tests do."""
+    sys.path.insert(0, str(GOLDEN.parents[1]))
+    import normalizer_cases
+
+    from jaxacts.verify import report
+
+    figures = {
+        name: {d: float(normalizer_cases.largest_error(name, d)[0]) for d in DTYPES}
+        for name in normalizer_cases.TRUTHS
+    }
+    document = {"environment": report.environment(), "figures": figures}
+    report.write_atomically(NORMALIZERS, json.dumps(document, indent=1) + "\n")
 
 
 def exhaustive() -> str:
@@ -194,6 +252,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.measure or arguments.missing:
         measure(arguments.missing)
+        measure_normalizers()
         kept.cache_clear()
     old = PAGE.read_text() if PAGE.exists() else ""
     new = page()

@@ -124,14 +124,14 @@ def _serf_parts(x: Array) -> tuple[Array, Array, Parts]:
     """(x cut to where it matters, x <= 0, the parts of e^x or of e^(-x²))."""
     near = num.clamp(x, -_FAR, _table.STRETCH[str(x.dtype)][1])
     left = x <= 0
-    high, low = _minus_square(num.clamp(near, 0.0))
+    high, low = _minus_square(jnp.where(near < 0, 0.0, near))
     parts = num.exp_parts(jnp.where(left, near, high), jnp.where(left, 0.0, low))
     return near, left, parts
 
 
 def _one_less(name: str, near: Array, parts: Parts) -> Pair:
     """1 - e^(-x²) p(x)."""
-    rest = _times(_accurate(name, num.clamp(near, 0.0)), parts)
+    rest = _times(_accurate(name, jnp.where(near < 0, 0.0, near)), parts)
     return _sum(_single(num.opaque(1.0, near)), _minus(rest))
 
 
@@ -171,14 +171,14 @@ _SERF_ZEROS = {"SERF_CURVATURE_NEGATIVE": 0.8, "SERF_CURVATURE_POSITIVE": 0.7}
 
 
 def _serf_curvature(x: Array) -> Array:
-    left, near = x <= 0, num.clamp(x, -_FAR, 30.0)
+    left, near = x < 0, num.clamp(x, -_FAR, 30.0)
     parts = num.exp_parts(-num.magnitude(near), jnp.zeros_like(x))
     u = _rounded_exp(parts)
     # For x < 0, e^x p(u) (2 + x b(u)).
     bend, bend_low = _in_u("SERF_BEND", u, -1.1)
     push = num.product(near, bend, 0.0, bend_low)
     below = _sum(_single(num.opaque(2.0, near)), push)
-    above, parts_right = _serf_right(num.clamp(near, 0.0), u)
+    above, parts_right = _serf_right(jnp.where(near < 0, 0.0, near), u)
     y = _patched(near, _SERF_ZEROS, _chosen(left, below, above))
     factor = _chosen(left, _in_u("SERF_GATE_SLOPE", u, -1.0), _outer(u))
     high, low = num.product(y[0], factor[0], y[1], factor[1])
@@ -261,7 +261,7 @@ class _Tangent(NamedTuple):
 def _phish_parts(x: Array) -> _Phish:
     v = tail(x)
     near = num.clamp(x, -_FAR, _FAR)
-    right, parts = num.clamp(near, 0.0), (v.t, v.s1, v.s2)
+    right, parts = jnp.where(near < 0, 0.0, near), (v.t, v.s1, v.s2)
     m = _product(mills(v), (v.r, _inverse_low(v.r, (v.bottom, v.bottom_low))))
     rest = _times(_product(_single(v.z), m), parts)
     above = _sum(_single(right), _minus(rest))
