@@ -85,7 +85,8 @@ class Spec:
       keeps_integers: integer input gives integer output.
       paper: where it comes from, as an arXiv id or a citation.
       aliases: further public names of the same callable.
-      max_ulp: dtype name to the largest error allowed in f, f' and f''.
+      max_ulp: dtype name to the largest error allowed in f, f' and f''; a fourth
+        number is the relative error allowed in f''', a thousandth without it.
     """
 
     name: str

@@ -339,7 +339,8 @@ def mish(x: ArrayLike) -> Array:
     y = num.finish(
         high, low, t, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0)
     )
-    y = jnp.where(jnp.abs(x) < 1e-20, x * ratio, y)  # where halves of x underflow
+    # Where halves of x underflow.
+    y = jnp.where(jnp.abs(x) < 1e-20, x * (ratio + ratio_low), y)
     return jnp.where(x > 20.0, x, y)
 
 

@@ -460,7 +460,7 @@ def findings(measured: Measurement) -> list[Finding]:
     coverage = "all" if measured.exhaustive else f"{measured.inputs:,}"
     common: Mapping[str, Any] = {"dtype": measured.dtype, "order": measured.order}
     if measured.order == 3:
-        bound: float | None = _THIRD_ORDER
+        bound = _THIRD_ORDER if measured.bound is None else measured.bound
         figures = [("relative", "", measured.scaled)]
     else:
         bound = measured.bound
