@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from jaxacts._spec import Limits
 
 _INF = float("inf")
 Pair = tuple[Array, Array]
+_Width = float | tuple[float, float]
 _FAR = 1e3  # beyond, e^-|x| times any power of x is 0
 
 
@@ -71,7 +73,7 @@ def _product(a: Pair, b: Pair) -> Pair:
     return num.product(a[0], b[0], a[1], b[1])
 
 
-def _patched(x: Array, zeros: dict[str, float], y: Pair) -> Pair:
+def _patched(x: Array, zeros: Mapping[str, _Width], y: Pair) -> Pair:
     """y, from its factor beside each of its zeros."""
     for name, width in zeros.items():
         y = num.patched(num.distance(x, name, table=_table), y, width)

@@ -460,7 +460,8 @@ def findings(measured: Measurement) -> list[Finding]:
     coverage = "all" if measured.exhaustive else f"{measured.inputs:,}"
     common: Mapping[str, Any] = {"dtype": measured.dtype, "order": measured.order}
     if measured.order == 3:
-        bound = _THIRD_ORDER if measured.bound is None else measured.bound
+        bound: float | None = measured.bound
+        bound = _THIRD_ORDER if bound is None else bound
         figures = [("relative", "", measured.scaled)]
     else:
         bound = measured.bound
