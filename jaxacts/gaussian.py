@@ -119,8 +119,7 @@ def _tanh_slope(x: Array) -> Array:
     ones_low = jnp.where(below, ((1.0 - ones) - v.push) - v.push_low, 0.0)
     total = ones + mixed
     total_low = (mixed - (total - ones)) + ones_low
-    w = total * p.q
-    low = w * p.delta + total_low * p.q
+    w, low = num.product(total, p.q, total_low, p.q * p.delta)
     left = num.patched(num.distance(z, "GELU_TANH_SLOPE"), (w, low), 0.5)
     return num.finish(
         jnp.where(below, left[0], w),
