@@ -162,7 +162,7 @@ def soft_sign(x: ArrayLike) -> Array:
     q, delta = _one_over_one_plus(x)
     near = num.clamp(x, -_far(x), _far(x))
     w = near * q
-    return w + w * delta
+    return jnp.where(w == 0, w, w + w * delta)
 
 
 # --- sparse -------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -126,11 +128,9 @@ def run(arguments: argparse.Namespace) -> int:
             if path and not Path(path).absolute().parent.is_dir():
                 raise ValueError(f"{path}: there is no such folder")
         reports = []
-        for name in names:
-            with _progress_bar(name, arguments.exhaustive) as progress:
-                report = api.verify(
-                    name, arguments.reference, progress=progress, **options
-                )
+        for name, report in zip(
+            names, _reports(names, arguments, options), strict=True
+        ):
             reports.append(report)
             if len(names) > 1:
                 _announce(name, report, len(reports), len(names))
@@ -149,6 +149,38 @@ def run(arguments: argparse.Namespace) -> int:
         print("jaxacts verify: interrupted", file=sys.stderr)
         return 130
     return 0 if joined.passed else 1
+
+
+# With fewer functions the start of further processes costs more than it saves.
+_ENOUGH_TO_SHARE = 6
+
+
+def _reports(
+    names: Sequence[str], arguments: argparse.Namespace, options: dict[str, Any]
+) -> Iterator[Any]:
+    """One report a name, in their order; many are shared out to processes."""
+    processes = min(os.cpu_count() or 1, 8)
+    if len(names) < _ENOUGH_TO_SHARE or arguments.exhaustive or processes < 2:
+        for name in names:
+            with _progress_bar(name, arguments.exhaustive) as progress:
+                yield _report(name, arguments.reference, options, progress)
+        return
+    spawn = multiprocessing.get_context("spawn")  # JAX has threads: no fork
+    with concurrent.futures.ProcessPoolExecutor(processes, spawn) as pool:
+        tasks = [pool.submit(_report, n, arguments.reference, options) for n in names]
+        try:
+            for task in tasks:
+                yield task.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _report(
+    name: str, reference: str | None, options: dict[str, Any], progress: Any = None
+) -> Any:
+    from . import api
+
+    return api.verify(name, reference, progress=progress, **options)
 
 
 def _names(arguments: argparse.Namespace) -> Sequence[str]:
