@@ -1,16 +1,24 @@
 """The verifier's own checks of behaviour, on our functions.
 
-Every function: what backward keeps, and lowering for every platform. All checks on
-a few that stand for a kind; ``make behaviour`` runs all checks on all functions.
+What backward keeps, and lowering for every platform, of one function of a family;
+all checks on a few that stand for a kind. ``make slow-tests`` runs the first on every
+function, ``make behaviour`` all checks on all functions.
 """
 
 from __future__ import annotations
 
 import pytest
 from accuracy_cases import targets, usual_targets
+from activation_cases import FAMILIES
 
 from jaxacts.verify import behaviour
 
+# The first function of every family, in its first setting.
+FIRST = {
+    n
+    for n in usual_targets()
+    if n.partition("(")[0] in {case.spec.name for case in FAMILIES}
+}
 # A kinked function with a parameter, one kept by its output, a smooth one.
 WHOLE = ("prelu(negative_slope=0.25)", "relu", "softplus")
 
@@ -33,7 +41,7 @@ def _failures(target, groups):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name in usual_targets() else pytest.mark.slow)
+        pytest.param(name, marks=() if name in FIRST else pytest.mark.slow)
         for name in targets()
     ],
 )

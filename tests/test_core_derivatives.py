@@ -11,7 +11,7 @@ from activation_cases import (
     FAMILIES,
     Case,
     Float64Namespace,
-    each_case,
+    each_function,
     ladder,
     sample,
 )
@@ -47,7 +47,7 @@ def truth(case: Case, x, numbers=None):
         return [np.asarray(y) for y in out]
 
 
-@each_case
+@each_function
 def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
     x = sample(case)
     got = jax.jit(ladder(case.function, 3))(jnp.asarray(x))
@@ -62,7 +62,7 @@ def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
     np.testing.assert_allclose(got[3], want[3], rtol=1e-3, atol=1e-9)
 
 
-@each_case
+@each_function
 def test_parameter_gradients_agree_with_the_plain_formula(case, x64):
     x = jnp.asarray(sample(case, count=101))
     m = Float64Namespace(jnp, erf)
