@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import jaxacts
 from jaxacts.verify import accuracy
 from jaxacts.verify.candidate import EvaluationError
 from jaxacts.verify.target import Target
@@ -54,7 +55,7 @@ _TORCH: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _torch_array(torch: Any, x: Any) -> Any:
+def torch_array(torch: Any, x: Any) -> Any:
     x = np.array(x)
     if x.dtype.name == "bfloat16":  # which NumPy does not know by itself
         return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
@@ -73,7 +74,7 @@ def _torch_derivative(call: Callable[..., Any], order: int) -> Callable[..., jax
     import torch
 
     def on_host(x: Any, **settings: Any) -> np.ndarray:
-        at = _torch_array(torch, x).requires_grad_()
+        at = torch_array(torch, x).requires_grad_()
         y = call(torch, at, **settings)
         for _ in range(order):
             if not y.requires_grad:
@@ -89,6 +90,19 @@ def _torch_derivative(call: Callable[..., Any], order: int) -> Callable[..., jax
         return jax.pure_callback(here, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
 
     return derivative
+
+
+def torch_call(name: str, settings: Mapping[str, Any]) -> Callable[[Any], Any] | None:
+    """torch's function of that name, where it is installed and has one."""
+    call = _TORCH.get(name)
+    if call is None or importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    known = inspect.signature(call).parameters
+    defaults = {p.name: p.default for p in jaxacts.spec(name).parameters}
+    given = {k: v for k, v in (defaults | dict(settings)).items() if k in known}
+    return functools.partial(call, torch, **given)
 
 
 def _from_torch(target: Target) -> tuple[Callable[..., Any], ...] | None:

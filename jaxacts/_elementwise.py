@@ -27,6 +27,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from jaxacts import _registry
 from jaxacts._documentation import documented
+from jaxacts._program import replayed
 from jaxacts._spec import Parameter, Spec
 
 __all__ = ["activation", "checked_float", "checked_real", "function_of_axes"]
@@ -170,7 +171,7 @@ class _Builder:
         value, slope, curvature = (
             functools.partial(kernel, **dict(settings)) for kernel in self.kernels
         )
-        f2 = _rounded(curvature)
+        f2 = _last_rung(curvature)
         f1 = self._rung(slope, f2)
         from_y = self.slope_from_output if from_output else None
         return self._rung(value, f1, from_y, self.parameter_slopes, settings)
@@ -183,7 +184,7 @@ class _Builder:
         parameter_slopes: Mapping[str, _Kernel] | None = None,
         settings: tuple[tuple[str, Any], ...] = (),
     ) -> _Kernel:
-        rounded = _rounded(kernel)
+        rounded = jax.jit(_rounded(replayed(kernel)))
         own = {
             key: functools.partial(k, **dict(settings))
             for key, k in (parameter_slopes or {}).items()
@@ -239,6 +240,22 @@ class _Builder:
 
         f.defjvp(rule, symbolic_zeros=True)
         return f
+
+
+def _last_rung(kernel: _Kernel) -> _Kernel:
+    """The last derivative with formulas of its own: JAX differentiates the kernel."""
+    rounded = jax.jit(_rounded(replayed(kernel)))
+    plain = _rounded(kernel)
+
+    @jax.custom_jvp
+    def f(*arguments: jax.Array) -> jax.Array:
+        return rounded(*arguments)
+
+    @f.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        return jax.jvp(plain, primals, tangents)
+
+    return f
 
 
 def _size(parameter: Parameter) -> int | None:

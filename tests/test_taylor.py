@@ -23,7 +23,7 @@ def truth(case, x, dtype):
     oracle = pytest.importorskip("jaxacts.verify.oracle")
     expression = pytest.importorskip("jaxacts.verify.expression")
     settings = {
-        k: v if k in case.spec.static else float(dtype(v))
+        k: v if k in case.spec.static else np.asarray(v, dtype).astype(float).tolist()
         for k, v in case.everything.items()
     }
     program = expression.trace(lambda m, x: case.spec.reference(m, x, **settings))

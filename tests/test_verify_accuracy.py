@@ -148,9 +148,16 @@ def test_only_jit_is_wrong_and_the_path_says_so():
     ("shape", "path"), [((7,), "length 7"), ((1,), "length 1"), ((), "scalar")]
 )
 def test_only_a_short_array_is_wrong_and_the_path_says_so(shape, path):
-    found = one(lambda x: x * 2 if x.shape == shape else x)
+    found = one(lambda x: x * 2 if x.shape == shape else x, dtype="float32")
     assert found.ulp is not None
     assert found.ulp.path == path
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_only_an_array_of_length_seven_is_wrong_in_sixteen_bits(dtype):
+    found = one(lambda x: x * 2 if x.shape == (7,) else x, dtype=dtype)
+    assert found.ulp is not None
+    assert found.ulp.path == "length 7"
 
 
 def test_only_the_remainder_of_a_short_array_is_wrong():
@@ -159,7 +166,7 @@ def test_only_the_remainder_of_a_short_array_is_wrong():
             return x
         return x * jnp.asarray([1, 1, 2], x.dtype)
 
-    found = one(wrong)
+    found = one(wrong, dtype="float32")
     assert found.ulp is not None
     assert found.ulp.path == "end of length 3"
 
