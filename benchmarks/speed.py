@@ -48,9 +48,9 @@ USUAL: tuple[tuple[str, dict[str, Any]], ...] = (
     *(
         (name, {})
         for name in (
-            "silu mish softplus log_sigmoid elu selu tanh squareplus sigmoid "
-            "hard_silu soft_sign"
-        ).split()
+            *("silu", "mish", "softplus", "log_sigmoid", "elu", "selu", "tanh"),
+            *("squareplus", "sigmoid", "hard_silu", "soft_sign"),
+        )
     ),
 )
 KINDS = ("value", "vjp", "jvp", "second")

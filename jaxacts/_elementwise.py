@@ -48,6 +48,7 @@ def activation(
     parameter_slopes: Mapping[str, _Kernel] | None = None,
     parameters: tuple[Parameter, ...] = (),
     static: tuple[str, ...] = (),
+    precise: tuple[str, ...] = (),
     **record: Any,
 ) -> Callable[[_F], _F]:
     """Makes a registered public activation of a kernel ``f(x, *parameters)``.
@@ -65,6 +66,8 @@ def activation(
         otherwise the value kernel is differentiated by JAX. That of a parameter
         of several numbers takes ``index``, of the number, by keyword.
       static: names of keyword arguments that must be Python bools.
+      precise: 16-bit dtypes for which the shorter arithmetic of
+        `jaxacts._exact.roughly` is too rough; ``tests/test_accuracy.py`` tells.
       **record: the remaining fields of `Spec`.
     """
 
@@ -80,6 +83,7 @@ def activation(
             parameter_slopes=_of_each_number(parameter_slopes or {}, sizes),
             sizes=sizes,
             static=static,
+            precise=precise,
             keeps_integers=record.get("keeps_integers", False),
         )
         function = jax.jit(build.entry(value), static_argnames=static)
@@ -113,6 +117,7 @@ class _Builder:
         parameter_slopes: dict[str, _Kernel],
         sizes: Mapping[str, int | None],
         static: tuple[str, ...],
+        precise: tuple[str, ...],
         keeps_integers: bool,
     ):
         self.name = name
@@ -123,6 +128,7 @@ class _Builder:
         self.sizes = sizes
         self.parameters = _numbers(sizes)
         self.static = static
+        self.precise = precise
         self.keeps_integers = keeps_integers
 
     def entry(self, value: Callable[..., Any]) -> Callable[..., jax.Array]:
@@ -171,7 +177,7 @@ class _Builder:
         value, slope, curvature = (
             functools.partial(kernel, **dict(settings)) for kernel in self.kernels
         )
-        f2 = _last_rung(curvature)
+        f2 = _last_rung(curvature, self.precise)
         f1 = self._rung(slope, f2)
         from_y = self.slope_from_output if from_output else None
         return self._rung(value, f1, from_y, self.parameter_slopes, settings)
@@ -184,7 +190,7 @@ class _Builder:
         parameter_slopes: Mapping[str, _Kernel] | None = None,
         settings: tuple[tuple[str, Any], ...] = (),
     ) -> _Kernel:
-        rounded = jax.jit(_rounded(replayed(kernel)))
+        rounded = jax.jit(_replayed(kernel, self.precise))
         own = {
             key: functools.partial(k, **dict(settings))
             for key, k in (parameter_slopes or {}).items()
@@ -242,9 +248,9 @@ class _Builder:
         return f
 
 
-def _last_rung(kernel: _Kernel) -> _Kernel:
+def _last_rung(kernel: _Kernel, precise: tuple[str, ...]) -> _Kernel:
     """The last derivative with formulas of its own: JAX differentiates the kernel."""
-    rounded = jax.jit(_rounded(replayed(kernel)))
+    rounded = jax.jit(_replayed(kernel, precise))
     plain = _rounded(kernel)
 
     @jax.custom_jvp
@@ -389,6 +395,17 @@ def _rounded(kernel: _Kernel) -> _Kernel:
         wide = _compute_dtype(x.dtype)
         y = kernel(x.astype(wide), *(p.astype(wide) for p in parameters))
         return y.astype(x.dtype)
+
+    return rounded
+
+
+def _replayed(kernel: _Kernel, precise: tuple[str, ...]) -> _Kernel:
+    """`_rounded`, for values alone; results of few bits by shorter arithmetic."""
+    long, short = replayed(kernel), replayed(kernel, rough=True)
+
+    def rounded(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+        few_bits = x.dtype.itemsize <= 2 and str(x.dtype) not in precise
+        return _rounded(short if few_bits else long)(x, *parameters)
 
     return rounded
 

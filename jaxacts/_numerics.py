@@ -5,6 +5,8 @@ subtracted again, powers of two are applied last, and a product that must be
 exact is a product of short factors. Everything here is differentiated by JAX to
 any order: what handles bits is locally constant, or has a rule beside it.
 
+For results of 16 bits and less all is done `roughly`, by the same functions.
+
 A name ending in ``_low`` is the rounding error of the number before it: the two
 stand for their unevaluated sum.
 """
@@ -22,6 +24,15 @@ import numpy as np
 from jax import lax
 
 from jaxacts import _coefficients
+from jaxacts._exact import (
+    Array,
+    high_part,
+    is_rough,
+    product,
+    product_with_constant,
+    roughly,
+    sum_low,
+)
 
 __all__ = [
     "Distance",
@@ -51,14 +62,13 @@ __all__ = [
     "product_with_constant",
     "reciprocal",
     "rough_reciprocal",
+    "roughly",
     "scale",
     "scaled_distance",
     "sign_bit",
     "sum_low",
     "zero",
 ]
-
-Array = jax.Array
 
 
 def fit(name: str, x: Array, table: ModuleType = _coefficients) -> Array:
@@ -71,6 +81,8 @@ def fit_low(
 ) -> tuple[Array, Array]:
     """`fit`, and the rounding errors of its last two sums: most of its error."""
     coefficients = getattr(table, name)[str(x.dtype)]
+    if is_rough():
+        return horner(x, coefficients), jnp.zeros_like(x)
     total, low = horner(x, coefficients[2:]), jnp.zeros_like(x)
     for c in coefficients[1::-1]:
         rest, first = x * total, jnp.full_like(x, c)
@@ -109,56 +121,6 @@ def clamp(x: Array, low: float | None = None, high: float | None = None) -> Arra
     return x
 
 
-def high_part(x: Array) -> Array:
-    """The upper half of the significand of x: products of two are exact.
-
-    Locally constant, so x - high_part(x) has the whole slope.
-    """
-    if x.dtype == jnp.float32:
-        bits = lax.bitcast_convert_type(x, jnp.uint32)
-        return lax.bitcast_convert_type(bits & np.uint32(0xFFFFF000), jnp.float32)
-    bits = lax.bitcast_convert_type(x, jnp.uint64)
-    mask = np.uint64(0xFFFFFFFFF8000000)
-    return lax.bitcast_convert_type(bits & mask, jnp.float64)
-
-
-def sum_low(a: Array, b: Array, total: Array) -> Array:
-    """The rounding error of total = a + b (Knuth's two-sum)."""
-    b_part = total - a
-    return (a - (total - b_part)) + (b - b_part)
-
-
-def product(
-    a: Array, b: Array, a_low: Array | float = 0.0, b_low: Array | float = 0.0
-) -> tuple[Array, Array]:
-    """(a + a_low)(b + b_low) as (high, low); high is exact, low nearly so.
-
-    high is the product of two half-length factors, hence the same with and
-    without fused multiply-add; |low| <= 2^-10 |high| in float32.
-    """
-    a_high, b_high = high_part(a), high_part(b)
-    a_rest, b_rest = (a - a_high) + a_low, (b - b_high) + b_low
-    return a_high * b_high, a_high * b_rest + a_rest * (b_high + b_rest)
-
-
-def product_with_constant(
-    text: str, x: Array, x_low: Array | float = 0.0
-) -> tuple[Array, Array]:
-    """(x + x_low) times a decimal constant as (high, low), high exact.
-
-    The constant is split here and not on arrays: XLA folds (c - c_high) + c_low
-    to c - c_high, since it sums the constants first.
-    """
-    exact = Fraction(text)
-    bits = 12 if x.dtype == jnp.float32 else 26
-    mantissa, exponent = math.frexp(float(exact))
-    short = math.ldexp(round(math.ldexp(mantissa, bits)), exponent - bits)
-    rest = float(exact - Fraction(short))
-    x_high = high_part(x)
-    x_rest = (x - x_high) + x_low
-    return x_high * short, x_high * rest + x_rest * float(exact)
-
-
 # --- exponential --------------------------------------------------------------
 
 # Reduction a = n ln 2 + r, |r| <= ln(2)/2. The high part of ln 2 is short enough
@@ -188,6 +150,8 @@ def exp_parts(a: Array, a_low: Array) -> tuple[Array, Array, Array]:
     n = lax.round(a * _LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
     whole_part, rest = a - n * ln2_high, a_low - n * ln2_low
     r = whole_part + rest
+    if is_rough():
+        rest, whole_part = jnp.zeros_like(r), r
     t = r + ((rest - (r - whole_part)) + (r * r) * fit("EXP", r))
     whole = n.astype(jnp.int32)
     half = whole >> 1
@@ -319,6 +283,8 @@ def inverse(d: Array, d_low: Array) -> tuple[Array, Array]:
     q = _reciprocal_guess(d)
     for _ in range(2 if d.dtype == jnp.float32 else 3):
         q = q * (2.0 - d * q)
+    if is_rough():
+        return q + q * (1.0 - d * q), jnp.zeros_like(d)
     short, d_high = high_part(q), high_part(d)
     miss = (1.0 - short * d_high) - short * ((d - d_high) + d_low)
     more = short * (miss + miss * miss)
@@ -335,6 +301,8 @@ def _inverse_jvp(primals, tangents):
 def _reciprocal_of_sum(c: float, t: Array, s1: Array, s2: Array) -> tuple[Array, Array]:
     """(q, delta) with 1/(c + (1 + t) s1 s2) = q (1 + delta), for |s1 s2| <= 1."""
     s = s1 * s2
+    if is_rough():
+        return inverse(c + (s + s * t), jnp.zeros_like(t))
     st = s * t  # exact
     # c + s is exact as long as s >= 2^-20; below, the exponential is short
     # against c. A sum of two variables, so that its error is not folded away.
@@ -381,6 +349,8 @@ def near_zero(
 
 def opaque(value: float, like: Array) -> Array:
     """A constant that compilers cannot see, so that it is not summed with others."""
+    if is_rough():
+        return jnp.full_like(like, value)
     return jnp.where(like == math.inf, 0.0, jnp.full_like(like, value))
 
 
@@ -397,6 +367,9 @@ def _distance(x: Array, zero: Fraction) -> tuple[Array, Array]:
     """x - zero as a sum of two, for a zero of three parts."""
     kind = np.dtype(x.dtype).type
     near, low = x, jnp.zeros_like(x)
+    if is_rough():
+        first = float(kind(float(zero)))
+        return (x - first) - float(zero - Fraction(first)), low
     for _ in range(3):
         part = float(kind(float(zero)))
         zero -= Fraction(part)
@@ -446,11 +419,21 @@ def patched(
     p, p_low = fit_low(at.name, d, at.table)
     high, rest = product(d, p, at.d_low, p_low)
     value, low = otherwise
+    if is_rough():
+        return jnp.where(inside, high, _one_number(value, low)), jnp.zeros_like(low)
     return jnp.where(inside, high, value), jnp.where(inside, rest, low)
+
+
+def _one_number(value: Array, low: Array) -> Array:
+    """value + low, with the sign of value where both are 0."""
+    total = value + low
+    return jnp.where(total == 0, value, total)
 
 
 def finish(value: Array, low: Array, t: Array | float, s1: Array, s2: Array) -> Array:
     """(value + low) (1 + t) s1 s2, rounded once before the powers of two."""
+    if is_rough():
+        return scale(_one_number(value, low) * (1.0 + t), s1, s2)
     y = value + (value * t + (low + low * t))
     # Where all is 0 the corrections must not change its sign.
     return scale(jnp.where(value + low == 0, value, y), s1, s2)

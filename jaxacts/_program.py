@@ -9,6 +9,8 @@ few dozen operations of lax that are left are called one after the other.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend import core
+
+from jaxacts._exact import roughly
 
 __all__ = ["replayed"]
 
@@ -50,11 +54,10 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "xor": lax.bitwise_xor,
 }
 # Operations of one operand: the primitive itself, with its parameters.
-_UNARY = frozenset(
-    "abs acos acosh asin asinh atan atanh bitcast_convert_type ceil "
-    "convert_element_type cos cosh erf erf_inv erfc exp exp2 expm1 floor "
-    "integer_pow is_finite log log1p logistic neg not round rsqrt sign sin sinh "
-    "sqrt square stop_gradient tan tanh".split()
+_UNARY = (
+    {"abs", "neg", "sign", "not", "is_finite"}
+    | {"ceil", "floor", "round", "convert_element_type", "bitcast_convert_type"}
+    | {"integer_pow", "square", "sqrt", "rsqrt", "exp", "log", "sin", "cos", "tanh"}
 )
 _NESTED = ("jaxpr", "call_jaxpr")
 
@@ -73,7 +76,8 @@ class _Step(NamedTuple):
     slot: int
 
 
-class _Slot(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Slot:
     index: int
 
 
@@ -82,8 +86,10 @@ class _Program(NamedTuple):
     result: Any
 
 
-def replayed(kernel: _Kernel) -> _Kernel:
+def replayed(kernel: _Kernel, *, rough: bool = False) -> _Kernel:
     """The kernel of (x, *parameters), traced once for each dtype.
+
+    rough: without what only float32 can tell, see `jaxacts._exact.roughly`.
 
     For its value alone: rules for derivatives inside the kernel are dissolved.
     Arrays of parameters are left to the kernel itself.
@@ -96,7 +102,7 @@ def replayed(kernel: _Kernel) -> _Kernel:
             return kernel(x, *parameters)
         key = x.dtype, jax.config.read("jax_enable_x64")
         if key not in made:
-            made[key] = _compiled(kernel, x.dtype, len(parameters))
+            made[key] = _compiled(kernel, x.dtype, len(parameters), rough)
         program = made[key]
         if program is None:
             return kernel(x, *parameters)
@@ -105,11 +111,15 @@ def replayed(kernel: _Kernel) -> _Kernel:
     return run
 
 
-def _compiled(kernel: _Kernel, dtype: Any, parameters: int) -> _Program | None:
+def _compiled(
+    kernel: _Kernel, dtype: Any, parameters: int, rough: bool
+) -> _Program | None:
     scalar = jax.ShapeDtypeStruct((), dtype)
     try:
-        closed = jax.make_jaxpr(kernel)(*[scalar] * (1 + parameters))
-        return _Recorder(1 + parameters).program(closed)
+        with roughly() if rough else contextlib.nullcontext():
+            # A function of its own: traces of functions are kept.
+            closed = jax.make_jaxpr(lambda *a: kernel(*a))(*[scalar] * (1 + parameters))
+        return _Recorder(1 + parameters, rough).program(closed)
     except _NotElementwise:
         return None
 
@@ -117,8 +127,9 @@ def _compiled(kernel: _Kernel, dtype: Any, parameters: int) -> _Program | None:
 class _Recorder:
     """Writes the steps of a jaxpr, each different one once."""
 
-    def __init__(self, inputs: int):
+    def __init__(self, inputs: int, rough: bool):
         self.inputs = inputs
+        self.rough = rough
         self.steps: list[_Step] = []
         self.known: dict[Any, _Slot] = {}
 
@@ -139,7 +150,7 @@ class _Recorder:
         def read(atom: Any) -> Any:
             if not isinstance(atom, core.Literal):
                 return known[atom]
-            return np.asarray(atom.val, atom.aval.dtype)[()]
+            return np.asarray(atom.val, atom.aval.dtype)[()]  # type: ignore[attr-defined]
 
         for equation in closed.jaxpr.eqns:
             results = self.equation(equation, [read(v) for v in equation.invars])
@@ -157,10 +168,8 @@ class _Recorder:
             return operands
         if name not in _OPERATIONS and name not in _UNARY and name != "select_n":
             raise _NotElementwise
-        if name == "mul":
-            for one, other in (operands, operands[::-1]):
-                if not isinstance(one, _Slot) and one == 1:
-                    return [other]
+        if (known := _simplified(name, operands, self.rough)) is not None:
+            return [known]
         if not any(isinstance(o, _Slot) for o in operands):
             with jax.ensure_compile_time_eval():
                 result = equation.primitive.bind(*operands, **parameters)
@@ -174,11 +183,40 @@ class _Recorder:
             slot = _Slot(self.inputs + len(self.steps))
             self.known[identity] = slot
             self.steps.append(
-                _Step(
-                    name, equation.primitive, parameters, tuple(operands), slot.index
-                )
+                _Step(name, equation.primitive, parameters, tuple(operands), slot.index)
             )
         return [self.known[identity]]
+
+
+def _simplified(name: str, operands: list[Any], rough: bool) -> Any:
+    """The operand or constant that an operation comes to, if it is none.
+
+    rough: take a sum with 0 for the other number, and 0 times a number for 0.
+    """
+
+    def constant(operand: Any, value: float) -> bool:
+        return not isinstance(operand, _Slot) and bool(operand == value)
+
+    if name == "select_n" and _identity(operands[1]) == _identity(operands[2]):
+        return operands[1]
+    if name not in ("add", "mul", "sub"):
+        return None
+    a, b = operands
+    if name == "mul":
+        if constant(a, 1):
+            return b
+        if constant(b, 1):
+            return a
+    if rough:
+        if name == "mul":
+            return next((o for o in operands if constant(o, 0)), None)
+        if constant(b, 0):
+            return a
+        if name == "add" and constant(a, 0):
+            return b
+        if name == "sub" and isinstance(b, _Slot) and a == b:
+            return np.float32(0.0)
+    return None
 
 
 def _identity(operand: Any) -> Any:

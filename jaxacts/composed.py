@@ -186,6 +186,7 @@ def _serf_curvature(x: Array) -> Array:
 
 
 @activation(
+    precise=("float16",),
     family="composed",
     formula=r"x \operatorname{erf}(\log(1 + e^x))",
     reference=lambda m, x: x * m.erf(m.log(1 + m.exp(x))),

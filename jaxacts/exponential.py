@@ -357,6 +357,7 @@ def _xielu_limits(alpha_p=0.8, alpha_n=0.8, beta=0.5) -> Limits:
 
 
 @activation(
+    precise=("bfloat16", "float16"),
     family="exponential",
     formula=r"\alpha_p x^2 + \beta x \text{ for } x > 0, \quad "
     r"\alpha_n (e^x - 1 - x) + \beta x \text{ for } x \le 0",

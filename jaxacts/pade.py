@@ -320,6 +320,7 @@ def _kinks(numerator=_NUMERATOR, denominator=_DENOMINATOR) -> tuple[Kink, ...]:
 
 
 @activation(
+    precise=("bfloat16", "float16"),
     family="pade",
     formula=r"\frac{a_0 + a_1 x + \dots + a_5 x^5}"
     r"{1 + |b_1 x + b_2 x^2 + b_3 x^3 + b_4 x^4|}",

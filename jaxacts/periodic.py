@@ -53,6 +53,7 @@ def _snake_parameter(x: Array, a: Array) -> Array:
 
 
 @activation(
+    precise=("bfloat16", "float16"),
     family="periodic",
     formula=r"x + \frac{\sin^2(a x)}{a}",
     reference=lambda m, x, a=1: x + m.sin(a * x) * m.sin(a * x) / a,

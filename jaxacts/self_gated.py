@@ -200,6 +200,7 @@ def _smish_curvature(x: Array) -> Array:
 
 
 @activation(
+    precise=("float16",),
     family="self_gated",
     formula=r"x \tanh(\log(1 + \sigma(x)))",
     reference=lambda m, x: x * m.tanh(m.log(1 + 1 / (1 + m.exp(-x)))),

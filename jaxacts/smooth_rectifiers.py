@@ -121,6 +121,7 @@ def _swish_parameter(x: Array, beta: Array) -> Array:
 
 
 @activation(
+    precise=("float16",),
     family="smooth_rectifiers",
     formula=r"x \, \sigma(\beta x)",
     reference=lambda m, x, beta=1: x / (1 + m.exp(-beta * x)),

@@ -10,11 +10,11 @@ CORE = ROOT / "jaxacts"
 
 # A module imports only from floors below its own; families share a floor.
 FLOORS = [
-    {"_spec", "_coefficients", "_coefficients_remainders"}
+    {"_spec", "_exact", "_coefficients", "_coefficients_remainders"}
     | {"_coefficients_periodic", "_coefficients_nested", "_coefficients_gated"}
     | {"_coefficients_composed"},
     {"_registry", "_documentation", "_numerics"},
-    {"_pairs"},
+    {"_pairs", "_program"},
     {"_trigonometric", "_nested"},
     {"_elementwise", "_gaussian", "_logistic"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
