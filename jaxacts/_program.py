@@ -164,7 +164,7 @@ class _Recorder:
                 return self.record(inner, operands)
         if any(v.aval.shape for v in (*equation.invars, *equation.outvars)):
             raise _NotElementwise
-        if name in ("broadcast_in_dim", "copy", "reshape"):
+        if name in ("broadcast_in_dim", "copy", "reshape", "stop_gradient"):
             return operands
         if name not in _OPERATIONS and name not in _UNARY and name != "select_n":
             raise _NotElementwise
