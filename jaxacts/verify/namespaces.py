@@ -15,8 +15,8 @@ from flint import arb, arb_series
 from .expression import Program
 
 __all__ = [
-    "SeriesEvaluator",
     "NoValue",
+    "SeriesEvaluator",
     "Undecided",
     "mpmath_taylor",
     "nearest_double",
