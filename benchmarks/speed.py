@@ -32,6 +32,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _timing import Ratio, interleaved, ratio
+from _usual import USUAL, label
 from jax import lax
 
 import jaxacts
@@ -41,18 +42,6 @@ sys.path.insert(0, str(HERE.parent / "docs"))
 import rivals  # noqa: E402
 
 RECORD = HERE.parent / "docs" / "speed.json"
-USUAL: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("relu", {}),
-    ("gelu", {"approximate": False}),
-    ("gelu", {"approximate": True}),
-    *(
-        (name, {})
-        for name in (
-            *("silu", "mish", "softplus", "log_sigmoid", "elu", "selu", "tanh"),
-            *("squareplus", "sigmoid", "hard_silu", "soft_sign"),
-        )
-    ),
-)
 KINDS = ("value", "vjp", "jvp", "second")
 # Elements, and how often a call goes over them.
 SIZES = {"memory": (1 << 22, 1), "cache": (1 << 16, 64)}
@@ -227,9 +216,8 @@ def measure(
     seconds = interleaved(
         contenders(name, settings, kind, x, g, repeats, libraries), rounds
     )
-    label = name + "".join(f"({k}={v})" for k, v in settings.items())
     return Row(
-        label,
+        label(name, settings),
         dtype,
         kind,
         size,

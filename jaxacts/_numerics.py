@@ -35,6 +35,7 @@ from jaxacts._exact import (
 )
 
 __all__ = [
+    "LOG2E",
     "Distance",
     "Logistic",
     "clamp",
@@ -129,7 +130,7 @@ _LN2 = {
     "float32": (0.693359375, -2.12194440054690583e-4),
     "float64": (6.93147180369123816490e-01, 1.90821492927058770002e-10),
 }
-_LOG2E = 1.4426950408889634
+LOG2E = 1.4426950408889634
 # Below, even e^a times the largest float of an activation's bounded factor is
 # under the smallest subnormal; above, e^a overflows.
 _EXP_RANGE = {"float32": (-170.0, 90.0), "float64": (-1400.0, 712.0)}
@@ -147,7 +148,7 @@ def exp_parts(a: Array, a_low: Array) -> tuple[Array, Array, Array]:
     precision = str(a.dtype)
     a = clamp(a, *_EXP_RANGE[precision])
     ln2_high, ln2_low = _LN2[precision]
-    n = lax.round(a * _LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
+    n = lax.round(a * LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
     whole_part, rest = a - n * ln2_high, a_low - n * ln2_low
     r = whole_part + rest
     if is_rough():

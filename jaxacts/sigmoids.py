@@ -8,9 +8,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxacts import _decay
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
-from jaxacts._logistic import logistic, logistic_curvature, logistic_slope
+from jaxacts._logistic import logistic_curvature
 from jaxacts._numerics import Array, zero
 from jaxacts._spec import Kink, Limits
 
@@ -21,7 +22,7 @@ _INF = float("inf")
     family="sigmoids",
     formula=r"\frac{1}{1 + e^{-x}}",
     reference=lambda m, x: 1 / (1 + m.exp(-x)),
-    slope=logistic_slope,
+    slope=_decay.sigmoid_slope,
     curvature=logistic_curvature,
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
@@ -37,14 +38,14 @@ def sigmoid(x: ArrayLike) -> Array:
       >>> jaxacts.sigmoid(jnp.array([-5.0, 0.0, 2.0]))
       Array([0.0067, 0.5   , 0.8808], dtype=float32)
     """
-    return logistic(x)
+    return _decay.sigmoid(x)
 
 
 @activation(
     family="sigmoids",
     formula=r"\tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
     reference=lambda m, x: m.tanh(x),
-    slope=lambda x: logistic_slope(2.0 * x, factor=4.0),
+    slope=lambda x: _decay.sigmoid_slope(2.0 * x, factor=4.0),
     curvature=lambda x: logistic_curvature(2.0 * x, factor=8.0),
     limits=lambda: Limits(
         minus_infinity=(-1.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
@@ -61,14 +62,7 @@ def tanh(x: ArrayLike) -> Array:
       >>> jaxacts.tanh(jnp.array([-1.0, 0.5]))
       Array([-0.7616,  0.4621], dtype=float32)
     """
-    z = num.magnitude(x)
-    p = num.logistic_parts(-2.0 * z)
-    far = 1.0 - 2.0 * (p.e * p.q)
-    near = num.clamp(z, None, 0.6)
-    square = near * near
-    close = near + near * (square * num.fit("TANH", square))
-    y = jnp.where(z < 0.6, close, far)
-    return jnp.where(num.sign_bit(x), -y, y)
+    return _decay.tanh(x)
 
 
 @activation(

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxacts import _decay
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._logistic import (
-    logistic,
     logistic_slope,
     swish_curvature,
     swish_slope,
@@ -31,8 +31,8 @@ _INF = float("inf")
     family="smooth_rectifiers",
     formula=r"\log(1 + e^x)",
     reference=lambda m, x: m.log(1 + m.exp(x)),
-    slope=logistic,
-    curvature=logistic_slope,
+    slope=_decay.sigmoid,
+    curvature=_decay.sigmoid_slope,
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
     ),
@@ -52,15 +52,15 @@ def softplus(x: ArrayLike) -> Array:
       >>> f"{jaxacts.softplus(-80.0):.5g}"
       '1.8049e-35'
     """
-    return num.clamp(x, 0.0) + num.log1p_exp(-num.magnitude(x))
+    return num.clamp(x, 0.0) + _decay.log1p_exp(x)
 
 
 @activation(
     family="smooth_rectifiers",
     formula=r"\log \sigma(x) = -\log(1 + e^{-x})",
     reference=lambda m, x: -m.log(1 + m.exp(-x)),
-    slope=lambda x: logistic(-x),
-    curvature=lambda x: -logistic_slope(x),
+    slope=lambda x: _decay.sigmoid(-x),
+    curvature=lambda x: -_decay.sigmoid_slope(x),
     limits=lambda: Limits(
         minus_infinity=(-_INF, 1.0, -0.0), plus_infinity=(-0.0, 0.0, -0.0)
     ),
@@ -75,14 +75,14 @@ def log_sigmoid(x: ArrayLike) -> Array:
       >>> jaxacts.log_sigmoid(jnp.array([-100.0, 0.0]))
       Array([-100.    ,   -0.6931], dtype=float32)
     """
-    return num.clamp(x, None, 0.0) - num.log1p_exp(-num.magnitude(x))
+    return num.clamp(x, None, 0.0) - _decay.log1p_exp(x)
 
 
 @activation(
     family="smooth_rectifiers",
     formula=r"x \, \sigma(x)",
     reference=lambda m, x: x / (1 + m.exp(-x)),
-    slope=lambda x: swish_slope(x, jnp.zeros_like(x)),
+    slope=_decay.silu_slope,
     curvature=lambda x: swish_curvature(x, jnp.zeros_like(x)),
     limits=lambda: Limits(
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
@@ -99,7 +99,7 @@ def silu(x: ArrayLike) -> Array:
       >>> f"{jaxacts.silu(-80.0):.5g}"
       '-1.4439e-33'
     """
-    return swish_value(x, x, jnp.zeros_like(x))
+    return _decay.silu(x)
 
 
 def _swish_argument(x: Array, beta: Array) -> tuple[Array, Array]:

@@ -134,6 +134,11 @@ def over_zero(f: Function, root: mp.mpf) -> Function:
     return removable(lambda d: f(root + d) / d, mp.mpf(0), mp.diff(f, root))
 
 
+def silu_bracket(z):
+    """silu'(-z) e^z (1 + e^-z)²."""
+    return 1 - z + mp.exp(-z)
+
+
 def silu_slope(x):
     """silu'(x) / e^x."""
     u = mp.exp(x)
@@ -247,6 +252,7 @@ RATIO_CENTRE = 4
 
 ZEROS = {
     # name: (bracket, start of the search, half-width of the patch)
+    "SILU_BRACKET": (silu_bracket, "1.278", "0.3"),
     "SILU_SLOPE": (silu_slope, "-1.278", "0.9"),
     "SILU_CURVATURE": (silu_curvature, "2.399", "1.2"),
     "MISH_SLOPE": (mish_slope, "-1.192", "0.75"),
