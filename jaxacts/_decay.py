@@ -3,9 +3,9 @@
 `jaxacts._numerics.exp_parts` serves every argument and every factor; here the
 argument is not positive, the factor is below 1e4, and half of the work goes.
 
-Quotients are divisions. XLA does not repeat a division that two of its loops need,
-it stores the result: hence value and slope of a function must not divide the same
-number by the same, and the slopes here divide by (1 + e)².
+Quotients are divisions, by `_quotient`. XLA does not repeat a division that two of
+its loops need, it stores the result: hence value and slope of a function must not
+divide the same number by the same, and the slopes here divide by (1 + e)².
 """
 
 from __future__ import annotations
@@ -135,6 +135,16 @@ def with_one_squared(v: Decay) -> Square:
     return Square(d2, d_low * (2.0 - v.e) + low * inverse, inverse)
 
 
+def _quotient(a: Array | float, b: Array) -> Array:
+    """a/b, for several uses.
+
+    Of a division with several users XLA makes several divisions, or an array in
+    memory; of a maximum it does not.
+    """
+    least = -float(jnp.finfo(b.dtype).max)
+    return lax.max(a / b, jnp.full_like(b, least))
+
+
 # --- the logistic function and what is made of it -------------------------------
 
 
@@ -142,7 +152,7 @@ def sigmoid(x: Array) -> Array:
     """σ(x)."""
     v, below = decay(-jnp.abs(x)), x < 0
     d, d_low = sum_with_one(v)
-    q = 1.0 / d
+    q = _quotient(1.0, d)
     return v.times(q + q * (jnp.where(below, v.t, 0.0) - d_low * q), below)
 
 
@@ -150,7 +160,7 @@ def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
     """factor σ'(x) = factor e^-|x|/(1 + e^-|x|)², for a power of two."""
     v = decay(-jnp.abs(x))
     square = with_one_squared(v)
-    w = factor / square.d2
+    w = _quotient(factor, square.d2)
     return v.times(w + w * (v.t - square.rest * (1.0 + v.t)))
 
 
@@ -161,7 +171,7 @@ def tanh(x: Array) -> Array:
     n, q = v.one_minus_e, rough_inverse(v)
     power = v.s * v.c
     n_low = ((1.0 - power) - n) - power * v.t
-    y = n / d
+    y = _quotient(n, d)
     y = y + (n_low - n * (d_low * q)) * q
     return jnp.where(num.sign_bit(x), -y, y)
 
@@ -173,7 +183,7 @@ def log1p_exp(x: Array) -> Array:
     d_low = v.e_low
     if not is_rough():
         d_low = (v.e - (d - num.opaque(2.0, d))) + d_low
-    q = 1.0 / d
+    q = _quotient(1.0, d)
     z = v.e * q
     more = (z * z) * num.fit("LOG1P", z * z)
     y = 2.0 * q
@@ -184,12 +194,12 @@ def silu(x: Array) -> Array:
     """x σ(x)."""
     v, below = decay(-jnp.abs(x)), x < 0
     d, d_low = sum_with_one(v)
-    w = jnp.where(below, num.clamp(x, -_FAR), x) / d
+    factor = jnp.where(below, num.clamp(x, -_FAR), x)
     t = jnp.where(below, v.t, 0.0)
     # Where x is infinite, so must not be what is 0 then.
-    near = num.clamp(w, None, _FAR)
-    y = w + near * (t - (d_low * rough_inverse(v)) * (1.0 + t))
-    return v.times(y, below)
+    near = num.clamp(factor, None, _FAR)
+    n = factor + near * (t - (d_low * rough_inverse(v)) * (1.0 + t))
+    return v.times(n / d, below)
 
 
 def silu_slope(x: Array) -> Array:
@@ -198,7 +208,7 @@ def silu_slope(x: Array) -> Array:
     v = decay(-z)
     b, b_low = _silu_bracket(v, z)
     square = with_one_squared(v)
-    w = b / square.d2
+    w = _quotient(b, square.d2)
     y = w + (w * v.t + (b_low * square.inverse - w * square.rest) * (1.0 + v.t))
     y = v.times(y)
     return jnp.where(x < 0, y, 1.0 - y)

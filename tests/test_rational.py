@@ -101,12 +101,13 @@ def test_value_agrees_with_mpmath():
     x = 0.7
     with mpmath.workdps(40):
         numerator, denominator = SETS["default"]
-        top = mpmath.polyval(
-            [mpmath.mpf(float(np.float32(c))) for c in numerator[::-1]],
-            mpmath.mpf(float(np.float32(x))),
-        )
-        inner = [mpmath.mpf(float(np.float32(c))) for c in denominator[::-1]]
-        q = mpmath.polyval([*inner, 0], mpmath.mpf(float(np.float32(x))))
+
+        def polynomial(coefficients, x):
+            rounded = [mpmath.mpf(float(np.float32(c))) for c in coefficients]
+            return mpmath.fsum(c * x**k for k, c in enumerate(rounded))
+
+        x32 = mpmath.mpf(float(np.float32(x)))
+        top, q = polynomial(numerator, x32), polynomial([0, *denominator], x32)
         want = float(top / (1 + abs(q)))
     assert float(jaxacts.rational(jnp.float32(x))) == pytest.approx(want, rel=1e-7)
 
