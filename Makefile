@@ -1,8 +1,8 @@
 # Slow things that are run by hand. What every change must pass is .ci/run.
 PYTHON ?= .venv/bin/python
 
-.PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma slow-tests \
-	import-time
+.PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
+	slow-tests import-time speed memory compile
 
 ci:
 	CI=true bash .ci/run
@@ -62,3 +62,15 @@ no-fma:
 # What importing jaxacts adds to importing jax.
 import-time:
 	$(PYTHON) benchmarks/import_time.py
+
+# Value and gradient of the usual functions beside jax.nn and torch (some minutes);
+# ARGUMENTS="--all --dtype float32" for others.
+speed:
+	$(PYTHON) benchmarks/speed.py $(ARGUMENTS)
+
+# What backward keeps, and how long tracing and compiling take.
+memory:
+	$(PYTHON) benchmarks/memory.py $(ARGUMENTS)
+
+compile:
+	$(PYTHON) benchmarks/compile.py $(ARGUMENTS)
