@@ -4,7 +4,8 @@
 
 Of the gradient of a sum, ours beside jax.nn in turns; each round is of a new shape,
 so that nothing is remembered. The very first trace of a function, which records its
-kernels, is a column of its own. Eager calls are of ten numbers.
+kernels, is a column of its own; operations are the steps of the kernels of value
+and slope. Eager calls are of ten numbers.
 """
 
 from __future__ import annotations
@@ -38,6 +39,23 @@ def stages(function: Callable[[Any], Any], size: int) -> tuple[float, float, flo
     return second - first, third - second, last - third
 
 
+def operations(function: Callable[[Any], Any]) -> tuple[int, int]:
+    """How many a value takes, and a value with its slope; of functions within too."""
+
+    def count(jaxpr: Any) -> int:
+        inner = [
+            v.jaxpr
+            for equation in jaxpr.eqns
+            for v in equation.params.values()
+            if hasattr(v, "jaxpr")
+        ]
+        return len(jaxpr.eqns) - len(inner) + sum(map(count, inner))
+
+    x = jnp.ones(3)
+    both = jax.make_jaxpr(lambda x: jax.jvp(function, (x,), (x,)))(x)
+    return count(jax.make_jaxpr(function)(x).jaxpr), count(both.jaxpr)
+
+
 def eager(function: Callable[[Any], Any], calls: int = 1000) -> float:
     """Microseconds of a call."""
     x = jnp.linspace(-1.0, 1.0, 10)
@@ -62,9 +80,8 @@ def main() -> int:
     chosen = [(name, {}) for name in options.names] or list(USUAL)
     stages(jnp.sin, 3)
     print(f"jax {jax.__version__}; jaxacts / jax.nn: milliseconds of a gradient")
-    print(
-        f"{'':26} {'first':>7} {'trace':>14} {'lower':>14} {'compile':>15}   eager us"
-    )
+    heads = f"{'first':>7} {'trace':>14} {'lower':>14} {'compile':>15}"
+    print(f"{'':26} {heads}   eager us   operations")
     for name, settings in chosen:
         libraries = [
             functools.partial(getattr(library, name), **settings)
@@ -81,6 +98,7 @@ def main() -> int:
             for found in rounds
         ]
         cells = [" / ".join(f"{c[k]:6.1f}" for c in columns) for k in range(4)]
+        cells.append(" / ".join(str(operations(f)) for f in libraries))
         print(f"{label(name, settings):26} {first:7.1f} {'  '.join(cells)}", flush=True)
     return 0
 

@@ -36,6 +36,7 @@ from _usual import USUAL, label
 from jax import lax
 
 import jaxacts
+from jaxacts.verify.report import write_atomically
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "docs"))
@@ -262,9 +263,7 @@ def save(rows: list[Row], command: str) -> None:
     }
     kept = {tuple(row[f] for f in fields): row for row in document["rows"]}
     document["rows"] = list((kept | fresh).values())
-    beside = RECORD.with_suffix(".tmp")
-    beside.write_text(json.dumps(document, indent=1) + "\n")
-    beside.replace(RECORD)
+    write_atomically(RECORD, json.dumps(document, indent=1) + "\n")
 
 
 def chosen(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -259,7 +259,7 @@ def _last_rung(kernel: _Kernel, precise: tuple[str, ...]) -> _Kernel:
 
     @f.defjvp
     def rule(primals: Any, tangents: Any) -> Any:
-        return jax.jvp(plain, primals, tangents)
+        return f(*primals), jax.jvp(plain, primals, tangents)[1]
 
     return f
 

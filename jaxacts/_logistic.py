@@ -12,7 +12,6 @@ from jaxacts import _numerics as num
 from jaxacts._numerics import Array
 
 __all__ = [
-    "logistic",
     "logistic_curvature",
     "logistic_slope",
     "swish_curvature",
@@ -30,15 +29,6 @@ def _parts(a: Array, a_low: Array | None) -> num.Logistic:
     if a_low is None:
         return num.logistic_parts(-num.magnitude(a))
     return num.logistic_parts(-num.magnitude(a), jnp.where(a < 0, a_low, -a_low))
-
-
-def logistic(a: Array, a_low: Array | None = None) -> Array:
-    """σ(a)."""
-    p = _parts(a, a_low)
-    below = a < 0
-    t = jnp.where(below, p.t, 0.0)
-    y = p.q + p.q * (t + p.delta * (1.0 + t))
-    return num.scale(y, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0))
 
 
 def logistic_slope(

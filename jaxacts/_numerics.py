@@ -53,7 +53,6 @@ __all__ = [
     "horner",
     "inverse",
     "ln2_parts",
-    "log1p_exp",
     "logistic_parts",
     "magnitude",
     "near_zero",
@@ -197,17 +196,6 @@ def expm1(a: Array, a_low: Array | None = None) -> Array:
     s = s1 * s2
     y = (s - 1.0) + s * t  # s t is exact, and s - 1 to the last place
     return jnp.where(a == 0, a, y)  # with its sign
-
-
-def log1p_exp(x: Array) -> Array:
-    """log(1 + e^x) for x <= 0."""
-    t, s1, s2 = exp_parts(x, jnp.zeros_like(x))
-    # z = e^x/(2 + e^x) <= 1/3, and log(1 + e^x) = 2 atanh(z) = 2 z (1 + v).
-    q, delta = _reciprocal_of_sum(2.0, t, s1, s2)
-    z = scale(1.0 + t, s1, s2) * q
-    v = (z * z) * fit("LOG1P", z * z)
-    y = 2.0 * q
-    return scale(y + y * (t + (1.0 + t) * (delta + v)), s1, s2)
 
 
 class Logistic(NamedTuple):

@@ -98,8 +98,8 @@ def candidate_of(name: str, dtype: str) -> Candidate:
 def _paths(name: str, dtype: str) -> tuple[str, ...]:
     """Short arrays run other code, which differs where results are rounded once.
 
-    The 16-bit types run the code of float32 and round once more. That functions run
-    eagerly as under jit is tested elsewhere, and tried by tests/golden/update.py.
+    Results of 16 bits are rounded so much in the end that it does not show. That
+    functions run eagerly as under jit is tested elsewhere.
     """
     usual = dtype == "float32" and name in usual_targets()
     return ("jit", "short") if usual else ("jit",)

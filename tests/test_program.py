@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from activation_cases import each_function
 
-from jaxacts import _exact, _program
+from jaxacts import _exact
 from jaxacts._program import replayed
 
 
@@ -81,8 +81,7 @@ def test_a_difference_from_a_constant_is_not_taken_for_zero():
     def near(x, p):
         return (x - 0.0) + (p - 1.0)
 
-    with _exact.roughly():
-        y = replayed(near, rough=True)(jnp.float32(2.0), jnp.float32(5.0))
+    y = replayed(near, rough=True)(jnp.float32(2.0), jnp.float32(5.0))
     assert y == 6.0
 
 
@@ -109,16 +108,20 @@ def test_a_constant_result_takes_the_shape_of_the_input():
 
 
 @each_function
-def test_every_registered_kernel_is_replayed(case, monkeypatch):
-    made = []
-    compiled = _program._compiled
+def test_every_registered_kernel_is_replayed(case):
+    kernels = []
 
-    def watched(*arguments):
-        made.append(compiled(*arguments))
-        return made[-1]
+    def find(jaxpr):
+        for equation in jaxpr.eqns:
+            inner = [v for v in equation.params.values() if hasattr(v, "jaxpr")]
+            if equation.params.get("name") == "rounded":
+                kernels.extend(v.jaxpr for v in inner)
+            for v in inner:
+                find(v.jaxpr)
 
-    monkeypatch.setattr(_program, "_compiled", watched)
-    jax.clear_caches()
     curvature = jax.grad(jax.grad(case.function))
-    jax.make_jaxpr(curvature)(jnp.float32(0.3))
-    assert None not in made
+    find(jax.make_jaxpr(curvature)(jnp.float32(0.3)).jaxpr)
+    assert kernels
+    for kernel in kernels:  # a kernel that is left to JAX has functions within
+        names = {equation.primitive.name for equation in kernel.eqns}
+        assert not names & {"jit", "pjit", "custom_jvp_call", "broadcast_in_dim"}

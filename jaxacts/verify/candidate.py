@@ -98,8 +98,7 @@ class Candidate:
 
     def _derivative(self, order: int) -> Callable[[Any], Any]:
         if order not in self._derivatives:
-            # Of the length that is wanted next: JAX keeps what it traces here.
-            sample = jnp.zeros(max(self._length, 1), self.form.dtype)
+            sample = jnp.zeros(1, self.form.dtype)
             self._derivatives[order] = derivative(self.function, order, sample)
         return self._derivatives[order]
 
@@ -120,11 +119,11 @@ class Candidate:
           EvaluationError: if the function raises or changes shape or dtype.
         """
         with precision_context(self.form), _reporting():
-            self._length = max(self._length, len(inputs))
             if not jit:
                 result = self._derivative(order)(jnp.asarray(inputs))
                 return self._as_doubles(result, inputs.shape)
             # Padded to the longest length yet, for which there is compiled code.
+            self._length = max(self._length, len(inputs))
             padded = np.resize(inputs, self._length)
             result = self.compiled(order)(jnp.asarray(padded))
             return self._as_doubles(result, padded.shape)[: len(inputs)]

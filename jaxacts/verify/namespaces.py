@@ -15,7 +15,6 @@ from flint import arb, arb_series
 from .expression import Program
 
 __all__ = [
-    "NoValue",
     "SeriesEvaluator",
     "Undecided",
     "mpmath_taylor",
@@ -26,10 +25,6 @@ __all__ = [
 
 class Undecided(ArithmeticError):
     """A comparison that the balls do not decide at this precision."""
-
-
-class NoValue(ArithmeticError):
-    """The reference has no value here, at any precision."""
 
 
 # The working precision is global to the process, not to the thread.
@@ -66,15 +61,7 @@ def _expm1(a: arb_series) -> arb_series:
     return _with_constant_term(a.exp(), a[0].expm1())
 
 
-def _log(a: arb_series) -> arb_series:
-    if a[0] < 0:  # of a ball that is all negative: no precision helps
-        raise NoValue
-    return a.log()
-
-
 def _log1p(a: arb_series) -> arb_series:
-    if a[0] < -1:
-        raise NoValue
     return _with_constant_term((1 + a).log(), a[0].log1p())
 
 
@@ -122,7 +109,7 @@ _SERIES_FUNCTIONS: dict[str, Callable[[arb_series], arb_series]] = {
     "negative": lambda a: -a,
     "exp": lambda a: a.exp(),
     "expm1": _expm1,
-    "log": _log,
+    "log": lambda a: a.log(),
     "log1p": _log1p,
     "sqrt": lambda a: a.sqrt(),
     "tanh": _tanh,
@@ -260,7 +247,6 @@ class SeriesEvaluator:
 
         Raises:
           Undecided: if a comparison needs more bits.
-          NoValue: if none is enough.
         """
         # As `working_precision`, but this is called millions of times.
         context = flint.ctx

@@ -17,7 +17,7 @@ import numpy as np
 from flint import arb
 
 from .expression import Program
-from .namespaces import NoValue, SeriesEvaluator, Undecided
+from .namespaces import SeriesEvaluator, Undecided
 
 __all__ = ["ORACLE_VERSION", "Oracle", "Truth"]
 
@@ -39,9 +39,6 @@ _MOST_BITS = 1 << 15
 
 # Sizes that are surely neither nothing nor huge, read without further ado.
 _ORDINARY_LEAST, _ORDINARY_LARGEST = 1e-290, 1e290
-
-# From Taylor coefficients to derivatives.
-_FACTORIALS = [math.factorial(order) for order in range(9)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,23 +114,6 @@ class Oracle:
         """``(high, low, sign)`` of every order at one finite input."""
         return self._decide(arb(x), self._nothing)
 
-    def _ordinary(self, balls: Sequence[arb]) -> list[tuple[float, float, int]] | None:
-        """What `_read` reads of ordinary numbers, which most are, in less time."""
-        found = []
-        for ball, factor in zip(balls, _FACTORIALS, strict=False):
-            if ball.rel_accuracy_bits() < self.need:
-                return None
-            high = float(ball)
-            if _ORDINARY_LEAST < high < _ORDINARY_LARGEST:
-                found.append((high * factor, 0.0, 1))
-            elif -_ORDINARY_LARGEST < high < -_ORDINARY_LEAST:
-                found.append((high * factor, 0.0, -1))
-            elif high == 0 and ball.is_zero():
-                found.append((0.0, 0.0, 0))
-            else:
-                return None
-        return found
-
     def _decide(self, x: arb, tiny: arb) -> list[tuple[float, float, int]]:
         # A product of x with itself, in an exponential, must be known absolutely.
         bits = self.need + 16 + 3 * max(0, _exponent(x))
@@ -141,13 +121,9 @@ class Oracle:
             last = bits >= _MOST_BITS
             try:
                 balls, tied = self._coefficients(x, bits)
-                if not (tied or self.double) and (plain := self._ordinary(balls)):
-                    return plain
                 decided = [self._read(ball, bits, tiny, last) for ball in balls]
                 if None not in decided:
                     break
-            except NoValue:
-                return [(math.nan, 0.0, 0)] * (self.orders + 1)
             except (Undecided, ValueError, ZeroDivisionError):
                 # A comparison or a division by a ball that holds zero: either
                 # more bits decide it, or the reference has no value here.

@@ -27,7 +27,7 @@ from flint import arb
 
 from . import cache
 from .expression import Program
-from .namespaces import NoValue, SeriesEvaluator, Undecided, working_precision
+from .namespaces import SeriesEvaluator, Undecided, working_precision
 from .oracle import ORACLE_VERSION
 from .workers import run_in_workers
 
@@ -245,7 +245,7 @@ def _point_series(
     while bits <= _MOST_BITS:
         try:
             balls, tied = evaluator.coefficients(x, terms, bits)
-        except (NoValue, Undecided, ValueError, ZeroDivisionError):
+        except (Undecided, ValueError, ZeroDivisionError):
             bits *= 4
             continue
         if tied:
@@ -287,7 +287,7 @@ def _remainder(
     """Rigorous bounds of what the polynomials of each order leave out."""
     try:
         balls, _ = evaluator.coefficients(ball, TERMS + 1, 128)
-    except (NoValue, Undecided, ValueError, ZeroDivisionError):
+    except (Undecided, ValueError, ZeroDivisionError):
         return None
     last = balls[TERMS]
     if not last.is_finite():

@@ -13,7 +13,7 @@ from . import grids
 from ._finding import Finding
 from .candidate import Candidate
 from .expression import Program
-from .namespaces import NoValue, SeriesEvaluator, Undecided, nearest_double
+from .namespaces import SeriesEvaluator, Undecided, nearest_double
 from .target import Target
 from .ulp import Format, error_in_ulp, format_of, ulp_of
 
@@ -55,7 +55,7 @@ def _far_coefficients(evaluator: SeriesEvaluator, x: arb, orders: int) -> list[A
             balls, _ = evaluator.coefficients(x, orders + 1, bits)
             if all(_is_settled(ball) for ball in balls):
                 break
-        except (NoValue, Undecided, ValueError, ZeroDivisionError):
+        except (Undecided, ValueError, ZeroDivisionError):
             balls = [None] * (orders + 1)
         if bits >= _MOST_BITS:
             break
