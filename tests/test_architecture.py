@@ -16,7 +16,7 @@ FLOORS = [
     {"_registry", "_documentation", "_numerics"},
     {"_pairs", "_program"},
     {"_trigonometric", "_nested"},
-    {"_elementwise", "_gaussian", "_logistic", "_decay"},
+    {"_elementwise", "_gaussian", "_logistic", "_decay", "_mish"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
     | {"periodic", "nested", "self_gated", "parametric", "composed", "pade"},
