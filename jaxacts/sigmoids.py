@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _decay
+from jaxacts import _sigmoidal
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._logistic import logistic_curvature
@@ -22,7 +22,7 @@ _INF = float("inf")
     family="sigmoids",
     formula=r"\frac{1}{1 + e^{-x}}",
     reference=lambda m, x: 1 / (1 + m.exp(-x)),
-    slope=_decay.sigmoid_slope,
+    slope=_sigmoidal.sigmoid_slope,
     curvature=logistic_curvature,
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
@@ -38,14 +38,14 @@ def sigmoid(x: ArrayLike) -> Array:
       >>> jaxacts.sigmoid(jnp.array([-5.0, 0.0, 2.0]))
       Array([0.0067, 0.5   , 0.8808], dtype=float32)
     """
-    return _decay.sigmoid(x)
+    return _sigmoidal.sigmoid(x)
 
 
 @activation(
     family="sigmoids",
     formula=r"\tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
     reference=lambda m, x: m.tanh(x),
-    slope=lambda x: _decay.sigmoid_slope(2.0 * x, factor=4.0),
+    slope=lambda x: _sigmoidal.sigmoid_slope(2.0 * x, factor=4.0),
     curvature=lambda x: logistic_curvature(2.0 * x, factor=8.0),
     limits=lambda: Limits(
         minus_infinity=(-1.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
@@ -62,7 +62,7 @@ def tanh(x: ArrayLike) -> Array:
       >>> jaxacts.tanh(jnp.array([-1.0, 0.5]))
       Array([-0.7616,  0.4621], dtype=float32)
     """
-    return _decay.tanh(x)
+    return _sigmoidal.tanh(x)
 
 
 @activation(

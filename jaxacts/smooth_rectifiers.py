@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _decay, _mish
+from jaxacts import _mish, _sigmoidal
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._logistic import (
@@ -30,8 +30,8 @@ _INF = float("inf")
     family="smooth_rectifiers",
     formula=r"\log(1 + e^x)",
     reference=lambda m, x: m.log(1 + m.exp(x)),
-    slope=_decay.sigmoid,
-    curvature=_decay.sigmoid_slope,
+    slope=_sigmoidal.sigmoid,
+    curvature=_sigmoidal.sigmoid_slope,
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
     ),
@@ -51,15 +51,15 @@ def softplus(x: ArrayLike) -> Array:
       >>> f"{jaxacts.softplus(-80.0):.5g}"
       '1.8049e-35'
     """
-    return num.clamp(x, 0.0) + _decay.log1p_exp(x)
+    return _sigmoidal.softplus(x)
 
 
 @activation(
     family="smooth_rectifiers",
     formula=r"\log \sigma(x) = -\log(1 + e^{-x})",
     reference=lambda m, x: -m.log(1 + m.exp(-x)),
-    slope=lambda x: _decay.sigmoid(-x),
-    curvature=lambda x: -_decay.sigmoid_slope(x),
+    slope=lambda x: _sigmoidal.sigmoid(-x),
+    curvature=lambda x: -_sigmoidal.sigmoid_slope(x),
     limits=lambda: Limits(
         minus_infinity=(-_INF, 1.0, -0.0), plus_infinity=(-0.0, 0.0, -0.0)
     ),
@@ -74,14 +74,15 @@ def log_sigmoid(x: ArrayLike) -> Array:
       >>> jaxacts.log_sigmoid(jnp.array([-100.0, 0.0]))
       Array([-100.    ,   -0.6931], dtype=float32)
     """
-    return num.clamp(x, None, 0.0) - _decay.log1p_exp(x)
+    return -_sigmoidal.softplus(-x)
 
 
 @activation(
+    precise=("float16",),
     family="smooth_rectifiers",
     formula=r"x \, \sigma(x)",
     reference=lambda m, x: x / (1 + m.exp(-x)),
-    slope=_decay.silu_slope,
+    slope=_sigmoidal.silu_slope,
     curvature=lambda x: swish_curvature(x, jnp.zeros_like(x)),
     limits=lambda: Limits(
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
@@ -98,7 +99,7 @@ def silu(x: ArrayLike) -> Array:
       >>> f"{jaxacts.silu(-80.0):.5g}"
       '-1.4439e-33'
     """
-    return _decay.silu(x)
+    return _sigmoidal.silu(x)
 
 
 def _swish_argument(x: Array, beta: Array) -> tuple[Array, Array]:

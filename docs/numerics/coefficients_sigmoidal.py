@@ -1,0 +1,156 @@
+"""Writes jaxacts/_coefficients_sigmoidal.py: short polynomials around one exponential.
+
+Unlike those of coefficients.py they are as short as their precision allows, so the
+rounding of their coefficients counts: each coefficient is rounded before the next
+ones are found, by least squares at Chebyshev nodes, and those make up for it.
+
+    python docs/numerics/coefficients_sigmoidal.py          # rewrite the module
+    python docs/numerics/coefficients_sigmoidal.py --check  # fail if it would change
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mpmath as mp
+import numpy as np
+from writing import run
+
+mp.mp.dps = 50
+TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_sigmoidal.py"
+TINY = mp.mpf(10) ** -20
+
+Function = Callable[[mp.mpf], mp.mpf]
+
+
+def nodes(low: mp.mpf, high: mp.mpf, count: int) -> list[mp.mpf]:
+    middle, half = (low + high) / 2, (high - low) / 2
+    return [
+        middle - half * mp.cos(mp.pi * (2 * k + 1) / (2 * count)) for k in range(count)
+    ]
+
+
+def rounded_fit(
+    f: Function, weight: Function, low: mp.mpf, high: mp.mpf, degree: int, kind: type
+) -> tuple[list[float], mp.mpf]:
+    """Coefficients, lowest first, rounded to ``kind``, and max |weight (p - f)|."""
+    points = nodes(low, high, 4 * (degree + 1))
+    rest, weights = [f(x) for x in points], [weight(x) for x in points]
+    found: list[float] = []
+    for first in range(degree + 1):
+        matrix = mp.matrix(len(points), degree + 1 - first)
+        side = mp.matrix(len(points), 1)
+        for i, (x, y, w) in enumerate(zip(points, rest, weights, strict=True)):
+            side[i] = w * y
+            for j in range(first, degree + 1):
+                matrix[i, j - first] = w * x**j
+        best = mp.qr_solve(matrix, side)[0][0]
+        found.append(float(kind(float(best))))
+        rest = [y - found[-1] * x**first for x, y in zip(points, rest, strict=True)]
+    exact = [mp.mpf(c) for c in found[::-1]]
+    dense = [low + (high - low) * mp.mpf(k) / 1000 for k in range(1001)]
+    error = max(abs(weight(x) * (mp.polyval(exact, x) - f(x))) for x in dense)
+    return found, error
+
+
+# --- the approximated functions ---------------------------------------------
+
+
+def exponential(r):
+    if abs(r) < TINY:
+        return mp.mpf(1) / 2 + r / 6
+    return (mp.expm1(r) - r) / r**2
+
+
+def cosine(w):
+    if w < TINY:
+        return mp.mpf(1) / 2 + w / 24
+    return (mp.cosh(mp.sqrt(w)) - 1) / w
+
+
+def sine(w):
+    if w < TINY:
+        return mp.mpf(1) / 6 + w / 120
+    return (mp.sinh(mp.sqrt(w)) / mp.sqrt(w) - 1) / w
+
+
+def logarithm(e):
+    if e < TINY:
+        return -mp.mpf(1) / 2 + e / 3
+    return (mp.log1p(e) / e - 1) / e
+
+
+SILU_ZERO = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mp.mpf("1.278"))
+
+
+def silu_bracket(d):
+    """1 - z + e^-z over z - zero, plus 5/4."""
+    step = mp.expm1(-d) / d if abs(d) > TINY else -1 + d / 2
+    return mp.mpf("0.25") + mp.exp(-SILU_ZERO) * step
+
+
+REACH = mp.log(2) / 2 + mp.mpf("0.0005")
+SQUARE = REACH**2
+
+FITS = {
+    # name: (note, f, weight, low, high, degrees)
+    "EXP": (
+        "e^r = 1 + r + r² p(r), |r| <= ln(2)/2",
+        exponential,
+        lambda r: r**2,
+        -REACH,
+        REACH,
+        {"float32": 4, "float64": 9, "rough": 3},
+    ),
+    "COSH": (
+        "cosh(r) = 1 + r² p(r²), |r| <= ln(2)/2",
+        cosine,
+        lambda w: w,
+        mp.mpf(0),
+        SQUARE,
+        {"float32": 2, "float64": 4, "rough": 1},
+    ),
+    "SINH": (
+        "sinh(r) = r (1 + r² p(r²)), |r| <= ln(2)/2; error of the sum with cosh",
+        sine,
+        lambda w: w * mp.sqrt(w),
+        mp.mpf(0),
+        SQUARE,
+        {"float32": 1, "float64": 4, "rough": 1},
+    ),
+    "LOG1P": (
+        "log(1 + e) = e (1 + e p(e)), 0 <= e <= 1",
+        logarithm,
+        lambda e: e * e / mp.log1p(e) if e > TINY else e,
+        mp.mpf(0),
+        mp.mpf(1),
+        {"float32": 8, "float64": 20, "rough": 5},
+    ),
+    "SILU_BRACKET": (
+        "1 - z + e^-z = d (p(d) - 5/4), d = z - SILU_BRACKET_ZERO, |d| < 0.2",
+        silu_bracket,
+        lambda d: mp.mpf(1),
+        mp.mpf("-0.2"),
+        mp.mpf("0.2"),
+        {"float32": 4, "float64": 11, "rough": 3},
+    ),
+}
+KINDS = {"float32": np.float32, "float64": np.float64, "rough": np.float32}
+
+
+def tables():
+    """Yields (name, comment, {precision: coefficients} or text)."""
+    for name, (note, f, weight, low, high, degrees) in FITS.items():
+        fits, errors = {}, []
+        for precision, degree in degrees.items():
+            fit, error = rounded_fit(f, weight, low, high, degree, KINDS[precision])
+            fits[precision] = tuple(fit)
+            errors.append(f"{precision} {mp.nstr(error, 2)}")
+        yield name, f"{note}; error {', '.join(errors)}", fits
+    yield "SILU_BRACKET_ZERO", "the zero of 1 - z + e^-z", mp.nstr(SILU_ZERO, 40)
+
+
+if __name__ == "__main__":
+    sys.exit(run(TARGET, "coefficients_sigmoidal.py", tables, __doc__))

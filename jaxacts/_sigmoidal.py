@@ -1,0 +1,280 @@
+"""σ(a), tanh, softplus, x σ(a) and their slopes, in few operations.
+
+`jaxacts._numerics.exp_parts` serves every argument and every factor; here e^a is a
+term of a sum, and half of the work goes. Errors are those of few roundings: where
+three remain, the result is right to 2 ULP without a compensation.
+
+e^a = 2^n e^r = p (1 + t) with a power of two p: products with p are exact. For n up
+to 150, p carries a constant factor ``one``, as do the sums that have p in them.
+
+Quotients of several uses are made by `_quotient`. XLA does not repeat a division that
+two of its loops need, it stores the result: hence value and slope of a function
+must not divide the same number by the same.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxacts import _coefficients_sigmoidal
+from jaxacts import _numerics as num
+from jaxacts._exact import Array, is_rough
+
+__all__ = [
+    "Cosh",
+    "cosh",
+    "expm1_parts",
+    "gated",
+    "gated_slope",
+    "sigmoid",
+    "sigmoid_slope",
+    "silu",
+    "silu_slope",
+    "softplus",
+    "tanh",
+]
+
+
+class _Scale(NamedTuple):
+    """one: the factor that p carries; largest: beyond, e^-a is 0 for every use; exact:
+    numbers up to this times one, whole or inverse, are added without an error."""
+
+    one: float
+    largest: float
+    exact: float
+    bias: int
+    bits: int
+
+
+_SCALES = {
+    "float32": _Scale(2.0**-32, 109.0, 2.0**10, 127, 23),
+    "float64": _Scale(2.0**-128, 760.0, 2.0**24, 1023, 52),
+}
+# Beyond, e^-z is not normal.
+_LEAST_NORMAL = {"float32": 88.0, "float64": 709.0}
+# Here e^-a is lost in 1 + e^-a.
+_NEGLIGIBLE = 40.0
+
+
+def _scale(x: Array) -> _Scale:
+    return _SCALES[str(x.dtype)]
+
+
+def _fit(name: str, x: Array) -> Array:
+    table = getattr(_coefficients_sigmoidal, name)
+    return num.horner(x, table["rough" if is_rough() else str(x.dtype)])
+
+
+def _reduced(a: Array, a_low: Array | float) -> tuple[Array, Array]:
+    """(n, r) with a + a_low = n ln 2 + r, |r| <= ln(2)/2."""
+    n = lax.round(a * num.LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
+    high, low = num.ln2_parts(a.dtype)
+    r = a - n * (high + low) if is_rough() else (a - n * high) - n * low
+    return n, r if isinstance(a_low, float) else r + a_low
+
+
+def _power_bits(n: Array, factor: float) -> Array:
+    """The bits of 2^n times factor, a power of two."""
+    s = _scale(n)
+    # The last bits of a whole number plus this are the number.
+    align = 1.5 * 2.0**s.bits + (s.bias + float(np.log2(factor)))
+    integer = jnp.int32 if n.dtype == jnp.float32 else jnp.int64
+    return lax.bitcast_convert_type(n + align, integer) << s.bits
+
+
+def _expm1(r: Array) -> Array:
+    return r + (r * r) * _fit("EXP", r)
+
+
+def expm1_parts(
+    a: Array, factor: float = 1.0, a_low: Array | float = 0.0
+) -> tuple[Array, Array]:
+    """(t, p) with e^(a + a_low) = (1 + t) p/factor, factor a power of two.
+
+    For exponents of p that exist: with factor 1, -88 <= a <= 88 in float32.
+    """
+    n, r = _reduced(a, a_low)
+    return _expm1(r), lax.bitcast_convert_type(_power_bits(n, factor), a.dtype)
+
+
+def _quotient(a: Array | float, b: Array) -> Array:
+    """a/b, for several uses.
+
+    Of a division with several users XLA makes several divisions, or an array in
+    memory; of a maximum it does not.
+    """
+    least = -float(jnp.finfo(b.dtype).max)
+    return lax.max(a / b, jnp.full_like(b, least))
+
+
+# --- 1 + e^-a -------------------------------------------------------------------
+
+
+def _one_plus_exp(a: Array, a_low: Array | float = 0.0) -> Array:
+    """one (1 + e^-(a + a_low)), for a of either sign, rounded once or twice."""
+    s = _scale(a)
+    minus = num.clamp(-a, -_NEGLIGIBLE, s.largest)
+    t, p = expm1_parts(minus, s.one, a_low if isinstance(a_low, float) else -a_low)
+    if is_rough():
+        return (s.one + p) + p * t
+    # one + p is not exact for a large p, whose larger part is added last.
+    short = lax.min(p, jnp.full_like(p, 2.0**20 * s.one))
+    return ((s.one + short) + p * t) + (p - short)
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x)."""
+    return (1.0 / _one_plus_exp(x)) * _scale(x).one
+
+
+def gated(x: Array, a: Array, a_low: Array | float = 0.0) -> Array:
+    """x σ(a + a_low).
+
+    For an a of x's sign that is beyond _NEGLIGIBLE where x is beyond 2^64; the least x
+    must be finite.
+    """
+    y = (x / _one_plus_exp(a, a_low)) * _scale(x).one
+    return jnp.where(a > _NEGLIGIBLE, x, y)
+
+
+def silu(x: Array) -> Array:
+    """x σ(x)."""
+    x = num.clamp(x, -_scale(x).largest)
+    return gated(x, x)
+
+
+# --- 2 + e^a + e^-a ---------------------------------------------------------------
+
+
+class Cosh(NamedTuple):
+    """Of z >= 0: one (2 + e^z + e^-z) with its error; e + e_low = e^-z.
+
+    When roughly, d is e/one.
+    """
+
+    d: Array
+    d_low: Array
+    e: Array
+    e_low: Array
+
+
+def cosh(z: Array, z_low: Array | float = 0.0) -> Cosh:
+    """2 + e^z + e^-z, whose inverse is σ'(z), for 0 <= z <= largest.
+
+    Even and odd part of e^r serve e^z and e^-z at once.
+    """
+    s = _scale(z)
+    if is_rough():
+        none = jnp.zeros_like(z)
+        t, p = expm1_parts(-z, 1.0 / s.one, z_low if isinstance(z_low, float) else -z_low)
+        scaled = p + p * t
+        return Cosh(scaled, none, scaled * s.one, none)
+    n, r = _reduced(z, z_low)
+    bits = _power_bits(n, s.one)
+    p = lax.bitcast_convert_type(bits, z.dtype)
+    # one²/p, and 0 from where it does not exist.
+    both = bits.dtype.type(2 * (s.bias + int(np.log2(s.one))) << s.bits)
+    inverse = lax.max(both - bits, jnp.zeros_like(bits))
+    q = lax.bitcast_convert_type(inverse, z.dtype)
+    square = r * r
+    even = square * _fit("COSH", square)
+    odd = r + (r * square) * _fit("SINH", square)
+    more = (p + q) * even + (p - q) * odd
+    step = q * (even - odd)
+    e = q + step
+    # As in _one_plus_exp.
+    short = lax.min(p, jnp.full_like(p, s.exact * s.one))
+    base, rest = (2.0 * s.one + q) + short, p - short
+    first = base + more
+    d = first + rest
+    d_low = (more - (first - base)) + (first - (d - rest))
+    scale = 1.0 / s.one
+    return Cosh(d, d_low, e * scale, (step - (e - q)) * scale)
+
+
+def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
+    """factor σ'(x), for a power of two."""
+    if is_rough():
+        least = _LEAST_NORMAL[str(x.dtype)] + float(np.log(factor))
+        t, p = expm1_parts(-num.clamp(jnp.abs(x), None, least), factor)
+        e = p + p * t
+        d = 1.0 + e * (1.0 / factor)
+        return e / (d * d)
+    s = _scale(x)
+    v = cosh(num.clamp(jnp.abs(x), None, s.largest))
+    q = _quotient(1.0, v.d)
+    return (q - q * (v.d_low * q)) * (factor * s.one)
+
+
+def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
+    """y = (b + b_low)/(2 + e^z + e^-z) where ``below``, else 1 - y."""
+    one = _scale(b).one
+    if is_rough():
+        d = 1.0 + v.e
+        y = ((b * v.d) / (d * d)) * one
+    else:
+        q = _quotient(b, v.d)
+        # one/d within an eighth.
+        inverse = (v.e * (1.0 - v.e * (1.25 - 0.5 * v.e))) * (1.0 / one)
+        y = (q + inverse * (b_low - q * v.d_low)) * one
+    return jnp.where(below, y, 1.0 - y)
+
+
+def silu_slope(x: Array) -> Array:
+    """F(|x|) for x < 0, else 1 - F(|x|); F(z) = (1 - z + e^-z) σ'(z)."""
+    z = num.clamp(jnp.abs(x), None, _scale(x).largest)
+    v = cosh(z)
+    b, b_low = _silu_bracket(z, v.e, v.e_low)
+    return gated_slope(x < 0, v, b, b_low)
+
+
+def _silu_bracket(z: Array, e: Array, e_low: Array) -> tuple[Array, Array]:
+    """1 - z + e with its error, from its factor z - zero where that is small."""
+    first = 1.0 - z
+    b = first + e
+    if is_rough():
+        return b, jnp.zeros_like(b)
+    zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_BRACKET_ZERO, z.dtype)
+    slope = 1.0 + float(np.exp(-zero))
+    d = z - zero
+    high = -1.25 * d  # exact: d is short
+    rest = d * _fit("SILU_BRACKET", d) + slope * zero_low
+    near = high + rest
+    inside = jnp.abs(d) < 0.16
+    y = jnp.where(inside, near, b)
+    b_low = e_low + (e - (b - first))
+    return y, jnp.where(inside, rest - (near - high), b_low)
+
+
+# --- tanh and softplus --------------------------------------------------------------
+
+
+def tanh(x: Array) -> Array:
+    """(1 - E)/(1 + E), E = e^-2|x|."""
+    # From the limit on, E is lost against 1.
+    z = num.clamp(jnp.abs(x), None, 20.0)
+    t, p = expm1_parts(-2.0 * z)
+    step = p * t  # exact
+    top = (1.0 - p) - step
+    return jnp.where(num.sign_bit(x), -top, top) / ((1.0 + p) + step)
+
+
+def softplus(x: Array) -> Array:
+    """max(x, 0) + log(1 + e^-|x|)."""
+    z = num.clamp(jnp.abs(x), None, _LEAST_NORMAL[str(x.dtype)])
+    t, p = expm1_parts(-z)
+    e = p + p * t
+    # log(1 + e)/p = 1 + rest
+    part = e * _fit("LOG1P", e)
+    rest = part + (t + part * t)
+    positive = num.clamp(x, 0.0)
+    total = 1.0 + rest
+    if is_rough():
+        return total * p + positive
+    low = rest - (total - num.opaque(1.0, total))
+    return total * p + (positive + low * p)
