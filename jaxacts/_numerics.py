@@ -61,6 +61,7 @@ __all__ = [
     "product",
     "product_with_constant",
     "reciprocal",
+    "reciprocal_guess",
     "rough_reciprocal",
     "roughly",
     "scale",
@@ -226,8 +227,11 @@ class Logistic(NamedTuple):
 _RECIPROCAL_GUESS = {"float32": 0x7EF311C3, "float64": 0x7FDE623822FC16E6}
 
 
-def _reciprocal_guess(d: Array) -> Array:
-    """1/d within 12%, for positive d far from the ends of the range."""
+def reciprocal_guess(d: Array) -> Array:
+    """1/d within 12%, for positive d far from the ends of the range.
+
+    Locally constant.
+    """
     guess = _RECIPROCAL_GUESS[str(d.dtype)]
     if d.dtype == jnp.float32:
         bits = np.int32(guess) - lax.bitcast_convert_type(d, jnp.int32)
@@ -238,7 +242,7 @@ def _reciprocal_guess(d: Array) -> Array:
 
 def rough_reciprocal(d: Array) -> Array:
     """1/d within 2%, for positive d: enough for a correction. Locally constant."""
-    q = _reciprocal_guess(lax.stop_gradient(d))
+    q = reciprocal_guess(lax.stop_gradient(d))
     return q * (2.0 - lax.stop_gradient(d) * q)
 
 
@@ -250,7 +254,7 @@ def reciprocal(d: Array) -> Array:
     loop that uses one quotient in several places into several loops through
     memory. Multiplications it fuses without limit.
     """
-    q = _reciprocal_guess(d)
+    q = reciprocal_guess(d)
     # The relative error is squared each time: 0.12, 0.015, 2e-4, 5e-8, 3e-15.
     for _ in range(3 if d.dtype == jnp.float32 else 5):
         q = q * (2.0 - d * q)
@@ -269,7 +273,7 @@ def inverse(d: Array, d_low: Array) -> tuple[Array, Array]:
 
     As right without fused multiply-add as with it: products of half-length numbers.
     """
-    q = _reciprocal_guess(d)
+    q = reciprocal_guess(d)
     for _ in range(2 if d.dtype == jnp.float32 else 3):
         q = q * (2.0 - d * q)
     if is_rough():

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -27,8 +26,10 @@ from jaxacts._exact import Array, is_rough
 
 __all__ = [
     "Cosh",
+    "Exponent",
     "cosh",
     "expm1_parts",
+    "exponent",
     "gated",
     "gated_slope",
     "sigmoid",
@@ -52,7 +53,7 @@ class _Scale(NamedTuple):
 
 
 _SCALES = {
-    "float32": _Scale(2.0**-32, 109.0, 2.0**10, 127, 23),
+    "float32": _Scale(2.0**-36, 109.0, 2.0**10, 127, 23),
     "float64": _Scale(2.0**-128, 760.0, 2.0**24, 1023, 52),
 }
 # Beyond, e^-z is not normal.
@@ -70,12 +71,21 @@ def _fit(name: str, x: Array) -> Array:
     return num.horner(x, table["rough" if is_rough() else str(x.dtype)])
 
 
-def _reduced(a: Array, a_low: Array | float) -> tuple[Array, Array]:
-    """(n, r) with a + a_low = n ln 2 + r, |r| <= ln(2)/2."""
+class Exponent(NamedTuple):
+    """n ln 2 + r, with a whole number n and |r| <= ln(2)/2."""
+
+    n: Array
+    r: Array
+
+    def negative(self) -> Exponent:
+        return Exponent(-self.n, -self.r)
+
+
+def exponent(a: Array) -> Exponent:
     n = lax.round(a * num.LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
     high, low = num.ln2_parts(a.dtype)
     r = a - n * (high + low) if is_rough() else (a - n * high) - n * low
-    return n, r if isinstance(a_low, float) else r + a_low
+    return Exponent(n, r)
 
 
 def _power_bits(n: Array, factor: float) -> Array:
@@ -91,15 +101,13 @@ def _expm1(r: Array) -> Array:
     return r + (r * r) * _fit("EXP", r)
 
 
-def expm1_parts(
-    a: Array, factor: float = 1.0, a_low: Array | float = 0.0
-) -> tuple[Array, Array]:
-    """(t, p) with e^(a + a_low) = (1 + t) p/factor, factor a power of two.
+def expm1_parts(a: Exponent, factor: float = 1.0) -> tuple[Array, Array]:
+    """(t, p) with e^a = (1 + t) p/factor, factor a power of two.
 
     For exponents of p that exist: with factor 1, -88 <= a <= 88 in float32.
     """
-    n, r = _reduced(a, a_low)
-    return _expm1(r), lax.bitcast_convert_type(_power_bits(n, factor), a.dtype)
+    bits = _power_bits(a.n, factor)
+    return _expm1(a.r), lax.bitcast_convert_type(bits, a.n.dtype)
 
 
 def _quotient(a: Array | float, b: Array) -> Array:
@@ -112,40 +120,37 @@ def _quotient(a: Array | float, b: Array) -> Array:
     return lax.max(a / b, jnp.full_like(b, least))
 
 
-# --- 1 + e^-a -------------------------------------------------------------------
+# --- 1 + e^a --------------------------------------------------------------------
 
 
-def _one_plus_exp(a: Array, a_low: Array | float = 0.0) -> Array:
-    """one (1 + e^-(a + a_low)), for a of either sign, rounded once or twice."""
-    s = _scale(a)
-    minus = num.clamp(-a, -_NEGLIGIBLE, s.largest)
-    t, p = expm1_parts(minus, s.one, a_low if isinstance(a_low, float) else -a_low)
+def _one_plus_exp(a: Exponent) -> Array:
+    """one (1 + e^a), for a of either sign, rounded once or twice."""
+    one = _scale(a.n).one
+    t, p = expm1_parts(a, one)
     if is_rough():
-        return (s.one + p) + p * t
+        return (one + p) + p * t
     # one + p is not exact for a large p, whose larger part is added last.
-    short = lax.min(p, jnp.full_like(p, 2.0**20 * s.one))
-    return ((s.one + short) + p * t) + (p - short)
+    short = lax.min(p, jnp.full_like(p, 2.0**20 * one))
+    return ((one + short) + p * t) + (p - short)
 
 
 def sigmoid(x: Array) -> Array:
     """σ(x)."""
-    return (1.0 / _one_plus_exp(x)) * _scale(x).one
+    s = _scale(x)
+    minus = num.clamp(-x, -_NEGLIGIBLE, s.largest)
+    return (1.0 / _one_plus_exp(exponent(minus))) * s.one
 
 
-def gated(x: Array, a: Array, a_low: Array | float = 0.0) -> Array:
-    """x σ(a + a_low).
-
-    For an a of x's sign that is beyond _NEGLIGIBLE where x is beyond 2^64; the least x
-    must be finite.
-    """
-    y = (x / _one_plus_exp(a, a_low)) * _scale(x).one
-    return jnp.where(a > _NEGLIGIBLE, x, y)
+def gated(x: Array, minus_a: Exponent, far: float) -> Array:
+    """x σ(a) for x < far < 2^64, x above; x is finite from below."""
+    y = (x / _one_plus_exp(minus_a)) * _scale(x).one
+    return jnp.where(x > far, x, y)
 
 
 def silu(x: Array) -> Array:
     """x σ(x)."""
     x = num.clamp(x, -_scale(x).largest)
-    return gated(x, x)
+    return gated(x, exponent(num.clamp(-x, -_NEGLIGIBLE)), _NEGLIGIBLE)
 
 
 # --- 2 + e^a + e^-a ---------------------------------------------------------------
@@ -163,28 +168,29 @@ class Cosh(NamedTuple):
     e_low: Array
 
 
-def cosh(z: Array, z_low: Array | float = 0.0) -> Cosh:
-    """2 + e^z + e^-z, whose inverse is σ'(z), for 0 <= z <= largest.
+def cosh(a: Exponent) -> Cosh:
+    """2 + e^z + e^-z, whose inverse is σ'(z), for 0 <= z = a <= largest.
 
     Even and odd part of e^r serve e^z and e^-z at once.
     """
-    s = _scale(z)
+    n, r = a
+    s = _scale(n)
     if is_rough():
-        none = jnp.zeros_like(z)
-        t, p = expm1_parts(-z, 1.0 / s.one, z_low if isinstance(z_low, float) else -z_low)
+        none = jnp.zeros_like(n)
+        t, p = expm1_parts(a.negative(), 1.0 / s.one)
         scaled = p + p * t
         return Cosh(scaled, none, scaled * s.one, none)
-    n, r = _reduced(z, z_low)
     bits = _power_bits(n, s.one)
-    p = lax.bitcast_convert_type(bits, z.dtype)
+    p = lax.bitcast_convert_type(bits, n.dtype)
     # one²/p, and 0 from where it does not exist.
     both = bits.dtype.type(2 * (s.bias + int(np.log2(s.one))) << s.bits)
     inverse = lax.max(both - bits, jnp.zeros_like(bits))
-    q = lax.bitcast_convert_type(inverse, z.dtype)
+    q = lax.bitcast_convert_type(inverse, n.dtype)
     square = r * r
     even = square * _fit("COSH", square)
     odd = r + (r * square) * _fit("SINH", square)
-    more = (p + q) * even + (p - q) * odd
+    more_even, more_odd = (p + q) * even, (p - q) * odd
+    more = more_odd + more_even
     step = q * (even - odd)
     e = q + step
     # As in _one_plus_exp.
@@ -192,7 +198,7 @@ def cosh(z: Array, z_low: Array | float = 0.0) -> Cosh:
     base, rest = (2.0 * s.one + q) + short, p - short
     first = base + more
     d = first + rest
-    d_low = (more - (first - base)) + (first - (d - rest))
+    d_low = (more - (first - base)) + (first - (d - rest)) + (more_even - (more - more_odd))
     scale = 1.0 / s.one
     return Cosh(d, d_low, e * scale, (step - (e - q)) * scale)
 
@@ -201,12 +207,12 @@ def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
     """factor σ'(x), for a power of two."""
     if is_rough():
         least = _LEAST_NORMAL[str(x.dtype)] + float(np.log(factor))
-        t, p = expm1_parts(-num.clamp(jnp.abs(x), None, least), factor)
+        t, p = expm1_parts(exponent(-num.clamp(jnp.abs(x), None, least)), factor)
         e = p + p * t
         d = 1.0 + e * (1.0 / factor)
         return e / (d * d)
     s = _scale(x)
-    v = cosh(num.clamp(jnp.abs(x), None, s.largest))
+    v = cosh(exponent(num.clamp(jnp.abs(x), None, s.largest)))
     q = _quotient(1.0, v.d)
     return (q - q * (v.d_low * q)) * (factor * s.one)
 
@@ -219,8 +225,7 @@ def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
         y = ((b * v.d) / (d * d)) * one
     else:
         q = _quotient(b, v.d)
-        # one/d within an eighth.
-        inverse = (v.e * (1.0 - v.e * (1.25 - 0.5 * v.e))) * (1.0 / one)
+        inverse = num.reciprocal_guess(v.d)
         y = (q + inverse * (b_low - q * v.d_low)) * one
     return jnp.where(below, y, 1.0 - y)
 
@@ -228,7 +233,7 @@ def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
 def silu_slope(x: Array) -> Array:
     """F(|x|) for x < 0, else 1 - F(|x|); F(z) = (1 - z + e^-z) σ'(z)."""
     z = num.clamp(jnp.abs(x), None, _scale(x).largest)
-    v = cosh(z)
+    v = cosh(exponent(z))
     b, b_low = _silu_bracket(z, v.e, v.e_low)
     return gated_slope(x < 0, v, b, b_low)
 
@@ -258,7 +263,7 @@ def tanh(x: Array) -> Array:
     """(1 - E)/(1 + E), E = e^-2|x|."""
     # From the limit on, E is lost against 1.
     z = num.clamp(jnp.abs(x), None, 20.0)
-    t, p = expm1_parts(-2.0 * z)
+    t, p = expm1_parts(exponent(-2.0 * z))
     step = p * t  # exact
     top = (1.0 - p) - step
     return jnp.where(num.sign_bit(x), -top, top) / ((1.0 + p) + step)
@@ -267,7 +272,7 @@ def tanh(x: Array) -> Array:
 def softplus(x: Array) -> Array:
     """max(x, 0) + log(1 + e^-|x|)."""
     z = num.clamp(jnp.abs(x), None, _LEAST_NORMAL[str(x.dtype)])
-    t, p = expm1_parts(-z)
+    t, p = expm1_parts(exponent(-z))
     e = p + p * t
     # log(1 + e)/p = 1 + rest
     part = e * _fit("LOG1P", e)

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxacts import _gelu_tanh
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._gaussian import (
@@ -21,7 +20,6 @@ from jaxacts._gaussian import (
     mills,
     tail,
 )
-from jaxacts._logistic import swish_value
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
 
@@ -57,114 +55,20 @@ def _erf_curvature(x: Array) -> Array:
     return num.finish((root - z) * sum_, root_low * sum_, t, s1, s2)
 
 
-# --- by tanh: x σ(a), a = c (x + k x³) ----------------------------------------
-
-_K = "0.044715"
-_C = "1.59576912160573071175978423973752747426"  # 2 √(2/π)
-_CK = "0.0713548162726002487763387522798635409956"  # _C times _K
-
-
-class _Argument(NamedTuple):
-    """a = c (x + k x³), c k x² and a', each with its rounding error."""
-
-    a: Array
-    a_low: Array
-    cube: Array
-    cube_low: Array
-    slope: Array
-    slope_low: Array
-
-
-def _argument(x: Array) -> _Argument:
-    """The argument of a short x: products of a in exp_parts are exact."""
-    # Beyond 12 (in float64, 25) every e^-|a| is 0.
-    far = 12.0 if x.dtype == jnp.float32 else 25.0
-    x = num.clamp(x, -far, far)
-    cube, cube_low = num.product_with_constant(_CK, *num.product(x, x))
-    c_high, c_low = num.constant(_C, x.dtype)
-    c = jnp.full_like(x, c_high)
-    v = cube + c
-    v_low = num.sum_low(cube, c, v) + (cube_low + c_low)
-    slope = v + 2.0 * cube
-    slope_low = num.sum_low(v, 2.0 * cube, slope) + (v_low + 2.0 * cube_low)
-    return _Argument(*num.product(x, v, 0.0, v_low), cube, cube_low, slope, slope_low)
-
-
-class _TanhForm(NamedTuple):
-    """What slope and curvature share, of z = |x|: z a' + its rounding error."""
-
-    argument: _Argument
-    p: num.Logistic
-    push: Array
-    push_low: Array
-
-
-def _tanh_parts(x: Array) -> tuple[Array, _TanhForm]:
-    z = num.clamp(num.magnitude(x), None, 12.0 if x.dtype == jnp.float32 else 25.0)
-    v = _argument(z)
-    p = num.logistic_parts(-v.a, -v.a_low)
-    high, low = num.product(z, v.slope, 0.0, v.slope_low)
-    push = high + low
-    return z, _TanhForm(v, p, push, low - (push - high))
-
-
-def _tanh_slope(x: Array) -> Array:
-    z, v = _tanh_parts(x)
-    p, e = v.p, v.p.e
-    # q (1 + z a' e q) on the right and e q (1 - z a' q) on the left, where a
-    # polynomial takes over around the zero.
-    mixed = (v.push * e) * p.q
-    below = x < 0
-    ones = jnp.where(below, 1.0 - v.push, 1.0)
-    ones_low = jnp.where(below, ((1.0 - ones) - v.push) - v.push_low, 0.0)
-    total = ones + mixed
-    total_low = (mixed - (total - ones)) + ones_low
-    w, low = num.product(total, p.q, total_low, p.q * p.delta)
-    left = num.patched(num.distance(z, "GELU_TANH_SLOPE"), (w, low), 0.5)
-    return num.finish(
-        jnp.where(below, left[0], w),
-        jnp.where(below, left[1], low),
-        jnp.where(below, p.t, 0.0),
-        jnp.where(below, p.s1, 1.0),
-        jnp.where(below, p.s2, 1.0),
-    )
-
-
-def _tanh_curvature(x: Array) -> Array:
-    z, v = _tanh_parts(x)
-    p = v.p
-    # a' (2 - z a' T) + z a'', T = tanh(a/2) = 1 - 2 e q, z a'' = 6 c k z².
-    twos = num.opaque(2.0, z)
-    two = twos - v.push
-    more = 2.0 * ((v.push * p.e) * p.q) - v.push_low
-    inner = two + more
-    inner_low = (more - (inner - two)) + ((twos - two) - v.push)
-    slope, bend = v.argument.slope, 6.0 * v.argument.cube
-    first = slope * inner
-    bracket = first + bend
-    bracket_low = v.argument.slope_low * inner + slope * inner_low
-    bracket_low += (bend - (bracket - first)) + 6.0 * v.argument.cube_low
-    square = p.q * p.q
-    w = bracket * square
-    low = 2.0 * w * p.delta + bracket_low * square
-    w, low = num.patched(num.distance(z, "GELU_TANH_CURVATURE"), (w, low), 0.6)
-    return num.finish(w, low, p.t, p.s1, p.s2)
-
-
 # --- the public function --------------------------------------------------------
 
 
 def _gelu_slope(x: Array, *, approximate: bool) -> Array:
-    return _tanh_slope(x) if approximate else _erf_slope(x)
+    return _gelu_tanh.slope(x) if approximate else _erf_slope(x)
 
 
 def _gelu_curvature(x: Array, *, approximate: bool) -> Array:
-    return _tanh_curvature(x) if approximate else _erf_curvature(x)
+    return _gelu_tanh.curvature(x) if approximate else _erf_curvature(x)
 
 
 def _gelu_reference(m, x, approximate=True):
     if approximate:
-        inner = x + m.const(_K) * x * x * x
+        inner = x + m.const(_gelu_tanh.K) * x * x * x
         return x * (1 + m.tanh(m.sqrt(2 / m.pi) * inner)) / 2
     return x * (1 + m.erf(x / m.sqrt(m.const("2")))) / 2
 
@@ -197,10 +101,7 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
       >>> jaxacts.gelu(jnp.array([-1.0, 2.0]), approximate=False)
       Array([-0.1587,  1.9545], dtype=float32)
     """
-    if not approximate:
-        return _erf_value(x)
-    v = _argument(x)
-    return swish_value(x, v.a, v.a_low)
+    return _gelu_tanh.value(x) if approximate else _erf_value(x)
 
 
 # --- clipped ----------------------------------------------------------------------

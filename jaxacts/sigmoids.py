@@ -8,8 +8,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _sigmoidal
 from jaxacts import _numerics as num
+from jaxacts import _sigmoidal
 from jaxacts._elementwise import activation
 from jaxacts._logistic import logistic_curvature
 from jaxacts._numerics import Array, zero

@@ -91,6 +91,26 @@ def silu_bracket(d):
     return mp.mpf("0.25") + mp.exp(-SILU_ZERO) * step
 
 
+# The tanh form of gelu is x σ(a), a = c (x + k x³).
+GELU_K = mp.mpf("0.044715")
+GELU_C = 2 * mp.sqrt(2 / mp.pi)
+
+
+def gelu_bracket(z):
+    a, slope = GELU_C * (z + GELU_K * z**3), GELU_C * (1 + 3 * GELU_K * z * z)
+    return 1 + mp.exp(-a) - z * slope
+
+
+GELU_ZERO = mp.findroot(gelu_bracket, mp.mpf("0.752"))
+
+
+def gelu_quotient(d):
+    """gelu_bracket(z) over d = z - zero, plus 2."""
+    if abs(d) < TINY:
+        return 2 + mp.diff(gelu_bracket, GELU_ZERO)
+    return 2 + gelu_bracket(GELU_ZERO + d) / d
+
+
 REACH = mp.log(2) / 2 + mp.mpf("0.0005")
 SQUARE = REACH**2
 
@@ -134,7 +154,15 @@ FITS = {
         lambda d: mp.mpf(1),
         mp.mpf("-0.2"),
         mp.mpf("0.2"),
-        {"float32": 4, "float64": 11, "rough": 3},
+        {"float32": 4, "float64": 11},
+    ),
+    "GELU_BRACKET": (
+        "1 - z a' + e^-a = d (p(d) - 2), d = z - GELU_BRACKET_ZERO, 0 <= z <= 1.75",
+        gelu_quotient,
+        lambda d: mp.mpf(1) / 2,
+        -GELU_ZERO,
+        mp.mpf("1.75") - GELU_ZERO,
+        {"float32": 9, "float64": 20},
     ),
 }
 KINDS = {"float32": np.float32, "float64": np.float64, "rough": np.float32}
@@ -150,6 +178,9 @@ def tables():
             errors.append(f"{precision} {mp.nstr(error, 2)}")
         yield name, f"{note}; error {', '.join(errors)}", fits
     yield "SILU_BRACKET_ZERO", "the zero of 1 - z + e^-z", mp.nstr(SILU_ZERO, 40)
+    yield "GELU_BRACKET_ZERO", "the zero of 1 - z a' + e^-a", mp.nstr(GELU_ZERO, 40)
+    bend = mp.diff(gelu_bracket, GELU_ZERO)
+    yield "GELU_BRACKET_SLOPE", "its slope there", mp.nstr(bend, 40)
 
 
 if __name__ == "__main__":
