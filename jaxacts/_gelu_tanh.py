@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from jaxacts import _coefficients_sigmoidal, _sigmoidal
+from jaxacts import _coefficients_gelu, _sigmoidal
 from jaxacts import _numerics as num
 from jaxacts._exact import Array, is_rough
 
@@ -112,14 +112,14 @@ def _bracket(z: Array, v: _Cubic, sums: _sigmoidal.Cosh) -> tuple[Array, Array]:
     more = sums.e + ((one - (first + push)) - push_low)
     b = first + more
 
-    zero, zero_low = num.constant(_coefficients_sigmoidal.GELU_BRACKET_ZERO, z.dtype)
-    bend = float(Fraction(_coefficients_sigmoidal.GELU_BRACKET_SLOPE))
+    zero, zero_low = num.constant(_coefficients_gelu.TANH_BRACKET_ZERO, z.dtype)
+    bend = float(Fraction(_coefficients_gelu.TANH_BRACKET_SLOPE))
     hidden = num.opaque(zero, z)
     d = z - hidden
     d_low = (z - (d + hidden)) - zero_low
     high = -2.0 * d
     small = num.clamp(d, None, 1.0)  # keeps the unused branch finite
-    rest = small * num.fit("GELU_BRACKET", small, _coefficients_sigmoidal)
+    rest = small * num.fit("TANH_BRACKET", small, _coefficients_gelu)
     rest = rest + bend * d_low
     near = high + rest
     inside = z < 1.75

@@ -198,7 +198,9 @@ def cosh(a: Exponent) -> Cosh:
     base, rest = (2.0 * s.one + q) + short, p - short
     first = base + more
     d = first + rest
-    d_low = (more - (first - base)) + (first - (d - rest)) + (more_even - (more - more_odd))
+    d_low = (
+        (more - (first - base)) + (first - (d - rest)) + (more_even - (more - more_odd))
+    )
     scale = 1.0 / s.one
     return Cosh(d, d_low, e * scale, (step - (e - q)) * scale)
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _gelu_tanh
+from jaxacts import _gelu_erf, _gelu_tanh
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._gaussian import (
     DENSITY_AT_0,
     ROOT_TWO,
     half_square,
-    lower_slope,
     lower_tail,
-    mills,
     tail,
 )
 from jaxacts._numerics import Array
@@ -26,24 +24,6 @@ from jaxacts._spec import Kink, Limits, Parameter
 _INF = float("inf")
 
 # --- exact: x Φ(x) ------------------------------------------------------------------
-
-
-def _erf_value(x: Array) -> Array:
-    v = tail(x)
-    p, p_low = mills(v)
-    ratio = v.z * v.r
-    back, back_low = num.product(ratio, v.bottom, 0.0, v.bottom_low)
-    ratio_low = ((v.z - back) - back_low) * v.r
-    high, low = num.product(ratio, p, ratio_low, p_low)
-    y = num.finish(high, low, v.t, v.s1, v.s2)  # |x| Φ(-|x|)
-    y = jnp.where(x < 0, -y, x - y)
-    return jnp.where(jnp.abs(x) < 1e-20, 0.5 * x, y)  # where halves of z underflow
-
-
-def _erf_slope(x: Array) -> Array:
-    v = tail(x)
-    y = num.finish(*lower_slope(v), v.t, v.s1, v.s2)
-    return jnp.where(x < 0, y, 1.0 - y)
 
 
 def _erf_curvature(x: Array) -> Array:
@@ -59,7 +39,7 @@ def _erf_curvature(x: Array) -> Array:
 
 
 def _gelu_slope(x: Array, *, approximate: bool) -> Array:
-    return _gelu_tanh.slope(x) if approximate else _erf_slope(x)
+    return _gelu_tanh.slope(x) if approximate else _gelu_erf.slope(x)
 
 
 def _gelu_curvature(x: Array, *, approximate: bool) -> Array:
@@ -101,7 +81,7 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
       >>> jaxacts.gelu(jnp.array([-1.0, 2.0]), approximate=False)
       Array([-0.1587,  1.9545], dtype=float32)
     """
-    return _gelu_tanh.value(x) if approximate else _erf_value(x)
+    return _gelu_tanh.value(x) if approximate else _gelu_erf.value(x)
 
 
 # --- clipped ----------------------------------------------------------------------
@@ -109,13 +89,13 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
 
 def _where_kept(x: Array, minimum: Array, maximum: Array, y: Array) -> Array:
     """y where gelu(x) lies within the bounds, else 0."""
-    value = _erf_value(x)
+    value = _gelu_erf.value(x)
     kept = (value <= maximum) & (value >= minimum)
     return jnp.where(kept | (x != x), y, 0.0)
 
 
 def _clipped_slope(x: Array, minimum: Array, maximum: Array) -> Array:
-    return _where_kept(x, minimum, maximum, _erf_slope(x))
+    return _where_kept(x, minimum, maximum, _gelu_erf.slope(x))
 
 
 def _clipped_curvature(x: Array, minimum: Array, maximum: Array) -> Array:
@@ -126,7 +106,7 @@ def _at_bound(bound: str):
     """The slope in a bound: 1 where the value is the bound."""
 
     def slope(x: Array, minimum: Array, maximum: Array) -> Array:
-        value = _erf_value(x)
+        value = _gelu_erf.value(x)
         outside = value < minimum if bound == "minimum" else value > maximum
         return jnp.where(outside, 1.0, num.zero(x))
 
@@ -162,7 +142,7 @@ def clipped_gelu(
       >>> jaxacts.clipped_gelu(jnp.array([-1.0, 2.0, 30.0]))
       Array([-0.1587,  1.9545, 10.    ], dtype=float32)
     """
-    y = _erf_value(x)
+    y = _gelu_erf.value(x)
     return jnp.where(y > maximum, maximum, jnp.where(y < minimum, minimum, y))
 
 

@@ -18,7 +18,7 @@ import mpmath as mp
 import numpy as np
 from writing import run
 
-mp.mp.dps = 50
+mp.mp.dps = 60
 TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_sigmoidal.py"
 TINY = mp.mpf(10) ** -20
 
@@ -39,15 +39,21 @@ def rounded_fit(
     points = nodes(low, high, 4 * (degree + 1))
     rest, weights = [f(x) for x in points], [weight(x) for x in points]
     found: list[float] = []
-    for first in range(degree + 1):
+    scale = max(abs(low), abs(high))
+    # The last places of double coefficients are far below the error.
+    at_once = kind is np.float64
+    for first in range(1 if at_once else degree + 1):
         matrix = mp.matrix(len(points), degree + 1 - first)
         side = mp.matrix(len(points), 1)
         for i, (x, y, w) in enumerate(zip(points, rest, weights, strict=True)):
             side[i] = w * y
             for j in range(first, degree + 1):
-                matrix[i, j - first] = w * x**j
-        best = mp.qr_solve(matrix, side)[0][0]
-        found.append(float(kind(float(best))))
+                matrix[i, j - first] = w * (x / scale) ** j
+        best = mp.qr_solve(matrix, side)[0]
+        if at_once:
+            found = [float(c / scale**j) for j, c in enumerate(best)]
+            break
+        found.append(float(kind(float(best[0] / scale**first))))
         rest = [y - found[-1] * x**first for x, y in zip(points, rest, strict=True)]
     exact = [mp.mpf(c) for c in found[::-1]]
     dense = [low + (high - low) * mp.mpf(k) / 1000 for k in range(1001)]
@@ -89,26 +95,6 @@ def silu_bracket(d):
     """1 - z + e^-z over z - zero, plus 5/4."""
     step = mp.expm1(-d) / d if abs(d) > TINY else -1 + d / 2
     return mp.mpf("0.25") + mp.exp(-SILU_ZERO) * step
-
-
-# The tanh form of gelu is x σ(a), a = c (x + k x³).
-GELU_K = mp.mpf("0.044715")
-GELU_C = 2 * mp.sqrt(2 / mp.pi)
-
-
-def gelu_bracket(z):
-    a, slope = GELU_C * (z + GELU_K * z**3), GELU_C * (1 + 3 * GELU_K * z * z)
-    return 1 + mp.exp(-a) - z * slope
-
-
-GELU_ZERO = mp.findroot(gelu_bracket, mp.mpf("0.752"))
-
-
-def gelu_quotient(d):
-    """gelu_bracket(z) over d = z - zero, plus 2."""
-    if abs(d) < TINY:
-        return 2 + mp.diff(gelu_bracket, GELU_ZERO)
-    return 2 + gelu_bracket(GELU_ZERO + d) / d
 
 
 REACH = mp.log(2) / 2 + mp.mpf("0.0005")
@@ -156,31 +142,25 @@ FITS = {
         mp.mpf("0.2"),
         {"float32": 4, "float64": 11},
     ),
-    "GELU_BRACKET": (
-        "1 - z a' + e^-a = d (p(d) - 2), d = z - GELU_BRACKET_ZERO, 0 <= z <= 1.75",
-        gelu_quotient,
-        lambda d: mp.mpf(1) / 2,
-        -GELU_ZERO,
-        mp.mpf("1.75") - GELU_ZERO,
-        {"float32": 9, "float64": 20},
-    ),
 }
 KINDS = {"float32": np.float32, "float64": np.float64, "rough": np.float32}
 
 
-def tables():
-    """Yields (name, comment, {precision: coefficients} or text)."""
-    for name, (note, f, weight, low, high, degrees) in FITS.items():
-        fits, errors = {}, []
+def fitted(fits):
+    """Yields (name, comment, {precision: coefficients}) of rows as in ``FITS``."""
+    for name, (note, f, weight, low, high, degrees) in fits.items():
+        found, errors = {}, []
         for precision, degree in degrees.items():
             fit, error = rounded_fit(f, weight, low, high, degree, KINDS[precision])
-            fits[precision] = tuple(fit)
+            found[precision] = tuple(fit)
             errors.append(f"{precision} {mp.nstr(error, 2)}")
-        yield name, f"{note}; error {', '.join(errors)}", fits
+        yield name, f"{note}; error {', '.join(errors)}", found
+
+
+def tables():
+    """Yields (name, comment, {precision: coefficients} or text)."""
+    yield from fitted(FITS)
     yield "SILU_BRACKET_ZERO", "the zero of 1 - z + e^-z", mp.nstr(SILU_ZERO, 40)
-    yield "GELU_BRACKET_ZERO", "the zero of 1 - z a' + e^-a", mp.nstr(GELU_ZERO, 40)
-    bend = mp.diff(gelu_bracket, GELU_ZERO)
-    yield "GELU_BRACKET_SLOPE", "its slope there", mp.nstr(bend, 40)
 
 
 if __name__ == "__main__":
