@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxacts import _coefficients_mish, _sigmoidal
 from jaxacts import _numerics as num
-from jaxacts._numerics import Array
+from jaxacts._exact import Array, is_rough
 
 __all__ = ["curvature", "slope", "value"]
 
@@ -29,11 +30,6 @@ class _Parts(NamedTuple):
     d_low: Array
     q: Array
     delta: Array
-
-    def over_d(self, top: Array, top_low: Array) -> tuple[Array, Array]:
-        """(top + top_low)/D and its rounding error."""
-        high, low = num.product(top, self.q, top_low, self.q * self.delta)
-        return high, low
 
 
 def _parts(x: Array) -> _Parts:
@@ -61,47 +57,70 @@ def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
     return small * (a + z * b)
 
 
+# Polynomials of e^x up to the second, of x itself from there to the third, and of
+# e^-x beyond; up to the first, e^x is small.
+_TAIL, _FIRST, _LAST = -2.0, -0.625, 0.75
+_FIRST_SLOPE = -0.5
+_CENTRE, _CENTRE_SLOPE = 60 / 1024, 75 / 1024
+# What the power of two carries so that it is normal where the result is.
+_FACTOR = {"float32": 2.0**36, "float64": 2.0**80}
+
+
+def _fit(name: str, x: Array) -> Array:
+    fits = getattr(_coefficients_mish, name)
+    return num.horner(x, fits["rough" if is_rough() else str(x.dtype)])
+
+
+def _exponential(x: Array) -> tuple[Array, Array, Array]:
+    """(t, p, u): u = e^-|x| = (1 + t) p over the factor."""
+    factor = _FACTOR[str(x.dtype)]
+    a = num.clamp(-jnp.abs(x), -_sigmoidal.largest(x))
+    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(a), factor)
+    return t, p, (p + p * t) * (1.0 / factor)
+
+
+def _middle(name: str, x: Array, centre: float) -> Array:
+    return _fit(name, num.clamp(x, -1.0, 1.0) - centre)
+
+
 def value(x: Array) -> Array:
-    """x tanh(softplus(x))."""
-    p = _parts(x)
-    below = x < 0
-    ratio, ratio_low = p.over_d(p.n, p.n_low)
-    # Below, e underflows against every x; above, 1 - tanh is lost.
-    near, t = num.clamp(x, -1e4, 20.0), jnp.where(below, p.t, 0.0)
-    high, low = num.product(near, ratio, 0.0, ratio_low)
-    y = num.finish(
-        high, low, t, jnp.where(below, p.s1, 1.0), jnp.where(below, p.s2, 1.0)
-    )
-    # Where halves of x underflow.
-    y = jnp.where(jnp.abs(x) < 1e-20, x * (ratio + ratio_low), y)
-    return jnp.where(x > 20.0, x, y)
+    """x u (1 - u Q(u)), u = e^x; x T(x); x (1 - e² K(e)), e = e^-x."""
+    x = num.clamp(x, -_sigmoidal.largest(x))
+    left = x < 0
+    t, p, u = _exponential(x)
+    small = num.clamp(u, None, 0.61)
+    part = small * _fit("LEFT", small)
+    close = t - (part + part * t)  # (1 + t)(1 - part) - 1
+    w = 1.0 + jnp.where(left, close, -((small * small) * _fit("RIGHT", small)))
+    below, above = x < _FIRST, x > _LAST
+    y = x * jnp.where(below | above, w, _middle("MIDDLE", x, _CENTRE))
+    return jnp.where(below, (y * p) * (1.0 / _FACTOR[str(x.dtype)]), y)
 
 
 def slope(x: Array) -> Array:
     """Its derivative."""
-    p = _parts(x)
-    e, z = p.e, num.clamp(num.magnitude(x), None, 1e3)
-    below = x < 0
-    # (N + 4 x e² (1 + e)/D)/D to the right, e (N + 4 x (1 + e)/D)/D just left of 0.
-    extra = ((z * jnp.where(below, -1.0, e * e)) * (4.0 + 4.0 * e)) * p.q
-    total = p.n + extra
-    right = p.over_d(total, (extra - (total - p.n)) + p.n_low)
-    # Over e: a polynomial around the zero, (1 + x) + e (...) further down.
-    far = x < -1.9
-    tail = (1.0 - z) + _linear(e, 0.157, z, "MISH_TAIL")
-    w = jnp.where(far, tail, right[0])
-    left = num.patched(
-        num.distance(-z, "MISH_SLOPE"),
-        (w, jnp.where(far, 0.0, right[1])),
-        0.75,
-    )
-    return num.finish(
-        jnp.where(below, left[0], right[0]),
-        jnp.where(below, left[1], right[1]),
-        jnp.where(below, p.t, 0.0),
-        jnp.where(below, p.s1, 1.0),
-        jnp.where(below, p.s2, 1.0),
-    )
+    x = num.clamp(x, -_sigmoidal.largest(x))
+    t, p, u = _exponential(x)
+    small, near = num.clamp(u, None, 0.61), num.clamp(x, None, 1e3)
+    right = (small * small) * (_fit("RIGHT", small) - near * _fit("RIGHT_SLOPE", small))
+    # Over u: d S(x) with the distance d to the zero, and 1 + x - u (P(u) + x Q(u)).
+    zero, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
+    near = num.clamp(x, None, 0.0)
+    d = near - zero
+    rest = d * _fit("SLOPE", near + 1.25)
+    rest = rest - float(_coefficients_mish.SLOPE_SLOPE) * zero_low
+    small = num.clamp(u, None, 0.136)
+    tail = small * (_fit("TAIL_CONSTANT", small) + near * _fit("TAIL_LINEAR", small))
+    inside = x > _TAIL
+    half = jnp.where(inside, 0.5 * d, 1.0 + near)
+    rest = jnp.where(inside, rest, -tail)
+    w = half + rest
+    more = w * t
+    if not is_rough():
+        more = more + (rest - (w - half))
+    scaled = ((w + more) * p) * (1.0 / _FACTOR[str(x.dtype)])
+    y = jnp.where(x > _LAST, 1.0 - right, _middle("MIDDLE_SLOPE", x, _CENTRE_SLOPE))
+    return jnp.where(x < _FIRST_SLOPE, scaled, y)
 
 
 def curvature(x: Array) -> Array:

@@ -25,6 +25,7 @@ from jaxacts import _numerics as num
 from jaxacts._exact import Array, is_rough
 
 __all__ = [
+    "NEGLIGIBLE",
     "Cosh",
     "Exponent",
     "cosh",
@@ -32,6 +33,7 @@ __all__ = [
     "exponent",
     "gated",
     "gated_slope",
+    "largest",
     "sigmoid",
     "sigmoid_slope",
     "silu",
@@ -59,11 +61,16 @@ _SCALES = {
 # Beyond, e^-z is not normal.
 _LEAST_NORMAL = {"float32": 88.0, "float64": 709.0}
 # Here e^-a is lost in 1 + e^-a.
-_NEGLIGIBLE = 40.0
+NEGLIGIBLE = 40.0
 
 
 def _scale(x: Array) -> _Scale:
     return _SCALES[str(x.dtype)]
+
+
+def largest(x: Array) -> float:
+    """z from where e^-z is 0 for every use, and e^z is not yet out of range."""
+    return _scale(x).largest
 
 
 def _fit(name: str, x: Array) -> Array:
@@ -137,7 +144,7 @@ def _one_plus_exp(a: Exponent) -> Array:
 def sigmoid(x: Array) -> Array:
     """σ(x)."""
     s = _scale(x)
-    minus = num.clamp(-x, -_NEGLIGIBLE, s.largest)
+    minus = num.clamp(-x, -NEGLIGIBLE, s.largest)
     return (1.0 / _one_plus_exp(exponent(minus))) * s.one
 
 
@@ -150,7 +157,7 @@ def gated(x: Array, minus_a: Exponent, far: float) -> Array:
 def silu(x: Array) -> Array:
     """x σ(x)."""
     x = num.clamp(x, -_scale(x).largest)
-    return gated(x, exponent(num.clamp(-x, -_NEGLIGIBLE)), _NEGLIGIBLE)
+    return gated(x, exponent(num.clamp(-x, -NEGLIGIBLE)), NEGLIGIBLE)
 
 
 # --- 2 + e^a + e^-a ---------------------------------------------------------------
