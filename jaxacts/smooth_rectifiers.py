@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _mish, _sigmoidal
+from jaxacts import _mish, _sigmoidal, _squareplus
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._logistic import (
@@ -227,56 +227,6 @@ def mish(x: ArrayLike) -> Array:
 # --- squareplus ---------------------------------------------------------------
 
 
-# Beyond, b <= 1e6 is lost in x² + b, and further on x² overflows.
-_SQUAREPLUS_FAR = 1e12
-
-
-def _hypotenuse(x: Array, b: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """(|x|, x² + b, h, relative error of h, 1/h roughly), h its root.
-
-    With x cut to where b still counts.
-    """
-    x, b = jnp.broadcast_arrays(x, b)
-    z = num.magnitude(num.clamp(x, -_SQUAREPLUS_FAR, _SQUAREPLUS_FAR))
-    high, low = num.product(z, z)
-    total = high + b
-    low = num.sum_low(high, b, total) + low
-    square = total + low
-    low = low - (square - total)
-    root = jnp.sqrt(square)
-    inverse = num.rough_reciprocal(root)
-    root_high, root_rest = num.product(root, root)
-    rest = ((square - root_high) - root_rest) + low
-    return z, square, root, 0.5 * (rest * inverse) * inverse, inverse
-
-
-def _sum_with_root(z: Array, root: Array, relative: Array) -> tuple[Array, Array]:
-    """(m, relative error of m), m = z + h."""
-    m = root + z
-    low = (z - (m - root)) + ((root - (m - (m - root))) + root * relative)
-    return m, low * num.rough_reciprocal(m)
-
-
-def _squareplus_slope(x: Array, b: Array) -> Array:
-    z, _, root, error, _ = _hypotenuse(x, b)
-    m, m_error = _sum_with_root(z, root, error)
-    # (h - |x|)/(2 h) = b/(2 h (h + |x|)), and 1 minus that on the right.
-    y = (0.5 * b) / (root * m)
-    y = y - y * (error + m_error)
-    close = jnp.where(x < 0, y, 1.0 - y)
-    return jnp.where(x < -_SQUAREPLUS_FAR, (0.25 * b / x) / x, close)
-
-
-def _squareplus_curvature(x: Array, b: Array) -> Array:
-    _, square, root, error, _ = _hypotenuse(x, b)
-    # Cut for the sake of reverse mode, which multiplies the zero that flows into
-    # the branch not taken by its slope.
-    away = num.clamp(jnp.abs(x), _SQUAREPLUS_FAR)
-    far = ((0.5 * b / away) / away) / away
-    close = (0.5 * b) / (square * root)
-    return jnp.where(jnp.abs(x) > _SQUAREPLUS_FAR, far, close - close * error)
-
-
 @activation(
     family="smooth_rectifiers",
     formula=r"\frac{x + \sqrt{x^2 + b}}{2}",
@@ -289,8 +239,8 @@ def _squareplus_curvature(x: Array, b: Array) -> Array:
         ),
     ),
     cases=({}, {"b": 0.25}),
-    slope=_squareplus_slope,
-    curvature=_squareplus_curvature,
+    slope=_squareplus.slope,
+    curvature=_squareplus.curvature,
     limits=lambda **_: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
     ),
@@ -305,12 +255,7 @@ def squareplus(x: ArrayLike, b: ArrayLike = 4.0) -> Array:
       >>> jaxacts.squareplus(jnp.array([-3.0, 0.0, 2.0]))
       Array([0.3028, 1.    , 2.4142], dtype=float32)
     """
-    z, _, root, error, _ = _hypotenuse(x, b)
-    m, m_error = _sum_with_root(z, root, error)
-    y = (0.5 * b) / m
-    close = jnp.where(x < 0, y - y * m_error, 0.5 * (m + m * m_error))
-    far = jnp.where(x < 0, -(0.25 * b) / x, x)
-    return jnp.where(jnp.abs(x) > _SQUAREPLUS_FAR, far, close)
+    return _squareplus.value(x, b)
 
 
 # --- log(1 - e^-x) --------------------------------------------------------------

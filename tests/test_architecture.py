@@ -12,11 +12,13 @@ CORE = ROOT / "jaxacts"
 FLOORS = [
     {"_spec", "_exact", "_coefficients", "_coefficients_remainders"}
     | {"_coefficients_periodic", "_coefficients_nested", "_coefficients_gated"}
-    | {"_coefficients_composed", "_coefficients_sigmoidal"},
+    | {"_coefficients_composed", "_coefficients_sigmoidal"}
+    | {"_coefficients_gelu", "_coefficients_mish"},
     {"_registry", "_documentation", "_numerics"},
     {"_pairs", "_program"},
     {"_trigonometric", "_nested"},
-    {"_elementwise", "_gaussian", "_logistic", "_sigmoidal", "_mish"},
+    {"_elementwise", "_gaussian", "_logistic", "_sigmoidal", "_squareplus"},
+    {"_gelu_erf", "_gelu_tanh", "_mish"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
     | {"periodic", "nested", "self_gated", "parametric", "composed", "pade"},
