@@ -40,30 +40,17 @@ class Expansion(NamedTuple):
 # --- sums of three ----------------------------------------------------------------
 
 
-def added(*terms: Array) -> Triple:
-    """The sum, to 2.5 times the digits of the largest; the first is no constant."""
-    total, errors = terms[0], []
-    for term in terms[1:]:
-        total, error = pairs.two_sum(total, term)
-        errors.append(error)
-    middle, rest = errors[0], jnp.zeros_like(total)
-    for error in errors[1:]:
-        middle, low = pairs.two_sum(middle, error)
-        rest = rest + low
-    high, middle = pairs.two_sum(total, middle)
-    middle, rest = pairs.two_sum(middle, rest)
-    return high, middle, rest
+def added(first: Array, second: Array, *smaller: Array) -> Triple:
+    """The sum, to 2.5 times the digits: the third part is a plain sum.
 
-
-def multiplied(a: Triple, b: Triple) -> tuple[Array, ...]:
-    """Numbers whose sum is a times b, to 2.5 times the digits."""
-    rest = a[1] * b[1] + (a[0] * b[2] + a[2] * b[0])
-    return (
-        *pairs.exact_product(a[0], b[0]),
-        *num.product(a[0], b[1]),
-        *num.product(a[1], b[0]),
-        rest,
-    )
+    ``smaller``: numbers no larger than the last places of the first two.
+    """
+    high, middle = pairs.two_sum(first, second)
+    low = jnp.zeros_like(high)
+    for term in smaller:
+        middle, error = pairs.two_sum(middle, term)
+        low = low + error
+    return high, middle, low
 
 
 # --- αe^c - v -----------------------------------------------------------------------
@@ -98,17 +85,23 @@ def _coth_coefficients(length: int) -> tuple[str, ...]:
 
 # r coth(r/2) = 2 + r² (c0 + c1 r² + ...); |r| <= ln(2)/2.
 _COTH = _coth_coefficients(13)
-# How many coefficients, and how many of them with all digits.
-_COTH_LENGTHS = {"float32": (6, 3), "float64": (13, 6)}
+# How many coefficients; with how many a product by halves is exact enough, each
+# being a hundredth of the one before; and with how many it takes all digits.
+_COTH_LENGTHS = {"float32": (6, 3, 1), "float64": (13, 6, 3)}
 
 
 def _coth_rest(square: Pair) -> Pair:
     """r coth(r/2) - 2 as a function of r²."""
-    length, long = _COTH_LENGTHS[str(square[0].dtype)]
+    length, long, longest = _COTH_LENGTHS[str(square[0].dtype)]
     short = tuple(float(Fraction(c)) for c in _COTH[long:length])
     y = num.horner(square[0], short), jnp.zeros_like(square[0])
-    for c in _COTH[:long][::-1]:
-        y = pairs.horner_step(c, square, y)
+    for text in _COTH[longest:long][::-1]:
+        p, p_low = num.product(square[0], y[0], square[1], y[1])
+        c, c_low = num.constant(text, p.dtype)
+        total, rest = pairs.two_sum(p, jnp.full_like(p, c))
+        y = total, rest + (p_low + c_low)
+    for text in _COTH[:longest][::-1]:
+        y = pairs.horner_step(text, square, y)
     return pairs.multiply(square, y)
 
 
@@ -121,22 +114,29 @@ def _reduced(c: Array) -> tuple[Triple, Array, Array]:
 
 
 def exp_minus(alpha: Array, c: Array, v: Triple) -> Pair:
-    """αe^c - v for c <= 0, with an error of some 2^-54 α in float32, 2^-113 α in
+    """αe^c - v for c <= 0, with an error of some 2^-54 α in float32, 2^-112 α in
     float64: e^r is (R + r)/(R - r) with R = r coth(r/2), so no quotient cancels."""
     r, s1, s2 = _reduced(num.clamp(c, _REACH))
     rest = _coth_rest(pairs.multiply(r[:2], r[:2]))
     power = num.scale(alpha, s1, s2)
-    less = added(power, *(-part for part in v))
-    more = added(power, *v)
-    high, low, _ = added(
-        *(2.0 * part for part in less),
-        *pairs.multiply(less[:2], rest),
-        *multiplied(more, r),
+    less = added(power, -v[0], -v[1])
+    more = added(power, v[0], v[1])
+    # less (2 + rest) + more r, the largest numbers first.
+    bent, bent_low = pairs.multiply(less[:2], rest)
+    main, main_low = pairs.exact_product(more[0], r[0])
+    cross, cross_low = num.product(more[0], r[1])
+    other, other_low = num.product(more[1], r[0])
+    high, middle, low = added(
+        2.0 * less[0], main, bent, 2.0 * less[1], main_low, cross, other
     )
+    low = low + (2.0 * (less[2] - v[2]) + (bent_low + cross_low + other_low))
+    low = low + (more[1] * r[1] + more[0] * r[2] + (more[2] + v[2]) * r[0])
+    high, middle = pairs.two_sum(high, middle)
+    # ... over R - r.
     d, d_low = pairs.two_sum(rest[0] - r[0], jnp.full_like(c, 2.0))
     d_low = d_low + (pairs.two_sum(rest[0], -r[0])[1] + (rest[1] - r[1]))
     q, delta = num.inverse(d, d_low)
-    first, second = num.product(high, q, low)
+    first, second = num.product(high, q, middle + low)
     return first, second + first * delta
 
 
@@ -157,13 +157,17 @@ _REMAINDER = {
 def expansion_near(
     x: Array, centre: Array, e: Expansion, left: Array, right: Array, otherwise: Array
 ) -> Array:
-    """f of the expansion where -left < x - centre < right (<= 1/2); else as given."""
+    """f of the expansion where -left < x - centre < right; else as given.
+
+    Beyond 1/2 the bend stays as it is there, where it must be as good as none.
+    """
     d = x - centre
     inside = (d > -left) & (d < right)
     d = jnp.where(inside, d, 0.0)
+    curved = num.clamp(d, -0.5, 0.5)
     coefficients = _REMAINDER[str(np.dtype(x.dtype))]
     p, p_low = num.product(d, e.slope[0], 0.0, e.slope[1])
-    bend = e.bend * ((d * d) * num.horner(d, coefficients))
+    bend = e.bend * ((curved * curved) * num.horner(curved, coefficients))
     # The first sum is exact beside the zero: p is.
     near = (p + e.value[0]) + (p_low + (e.value[1] + bend))
     return jnp.where(inside, near, otherwise)

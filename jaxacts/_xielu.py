@@ -19,6 +19,8 @@ __all__ = ["expm1_and_rest", "slope", "value"]
 
 # Of α and 1/α the largest, of β/α the least that is looked at.
 _RATIOS = {"float32": (1e6, 1e-5), "float64": (1e50, 1e-9)}
+# Below, with a zero beside, e^x is nothing to the other terms, even at 1/2 from it.
+_LINEAR = {"float32": -25.0, "float64": -48.0}
 # Outside, products of halves overflow or underflow, and no sum cancels.
 _SMALL, _LARGE = 1e-12, 1e4
 
@@ -29,7 +31,7 @@ def expm1_and_rest(x: Array) -> tuple[Array, Array, Array, Array]:
     s = s1 * s2
     base, rest = s - 1.0, s * t
     y = base + rest
-    y_low = num.sum_low(base, rest, y)
+    y_low = num.sum_low(base, rest, y) + jnp.where(base == -1.0, s, 0.0)
     z = y - x
     z_low = num.sum_low(y, -x, z) + y_low
     near = num.clamp(x, -0.5)
@@ -74,28 +76,32 @@ def _setting(alpha: Array, beta: Array) -> _Setting:
     return _Setting(inside, alpha, beta / alpha, gamma, gamma[0] / alpha)
 
 
+def _rest_beside_zero(x: Array) -> Array:
+    """e^x - 1 - x for x > -1/2."""
+    near = num.clamp(x, -0.5)
+    return (near * near) * num.horner(near, EXP_REMAINDER[str(x.dtype)])
+
+
 def _of_slope(at: _Setting) -> tuple[Array, Expansion]:
     """α (e^x - 1) + β about its zero log(1 - β/α)."""
     c = num.clamp(jnp.log(at.left), None, -1e-9)
-    y = num.expm1(c)
-    c = c - (y + at.ratio) / (1.0 + y)
+    y = _rest_beside_zero(c) + c
+    c = jnp.where(c > -0.5, c - (y + at.ratio) / (1.0 + y), c)
     value = exp_minus(at.alpha, c, (*at.gamma, jnp.zeros_like(c)))
     slope = pairs.add(value, at.gamma)
     return c, Expansion(value, slope, slope[0])
 
 
 def _zero_of_value(at: _Setting) -> Array:
-    """e^x - 1 - x = -(β/α) x, to some last places."""
-    k = at.ratio
-    # To 1% of the zero; it is about -2k near 0, and -1/(1 - k) near 1.
-    x = -k * (2.0 - k * (2.0 + k) * (1.0 / 3.0)) / at.left
-    remainder = EXP_REMAINDER[str(k.dtype)]
-    for _ in range(3 if k.dtype == jnp.float32 else 4):
-        near = num.clamp(x, -0.5)
-        e = jnp.exp(x)
-        z = (e - 1.0) - x
-        z = jnp.where(x > -0.5, (near * near) * num.horner(near, remainder), z)
-        x = x - (z + k * x) / ((z + x) + k)
+    """e^x - 1 = (γ/α) x, to some last places."""
+    k, left = at.ratio, at.left
+    # To 2% of the zero; it is about -2k near 0, and -1/(1 - k) near 1.
+    x = -k * (2.0 - k * (2.0 + k) * (1.0 / 3.0)) / left
+    for _ in range(2 if k.dtype == jnp.float32 else 3):
+        close = x > -0.5
+        z, e = _rest_beside_zero(x), jnp.exp(x)
+        height = jnp.where(close, z + k * x, (e - 1.0) - left * x)
+        x = x - height / jnp.where(close, (z + x) + k, e - left)
     return x
 
 
@@ -103,7 +109,8 @@ def _of_value(at: _Setting) -> tuple[Array, Expansion]:
     """αe^x - (α + γx) about its zero below 0."""
     c = _zero_of_value(at)
     high, low = at.gamma
-    v = added(at.alpha, *pairs.exact_product(high, c), *num.product(low, c))
+    line, line_low = pairs.exact_product(high, c)
+    v = added(at.alpha, line, line_low, *num.product(low, c))
     value = exp_minus(at.alpha, c, v)
     bend = pairs.add(value, v[:2])
     return c, Expansion(value, pairs.add(bend, (-high, -low)), bend[0])
@@ -116,10 +123,12 @@ def _beside_zero(
     otherwise: Array,
 ) -> Array:
     c, e = expansion
-    half = jnp.where(at.has_zeros, 0.5, 0.0)
-    # A zero at 0 is not far: up to twice the distance the other terms cancel less.
-    left, right = jnp.minimum(half, -c), jnp.minimum(half, -0.5 * c)
-    return expansion_near(x, c, e, left, right, otherwise)
+    # Beside zeros far away all is a line, and cancels over a long way.
+    reach = jnp.where(c < _LINEAR[str(x.dtype)], -0.25 * c, 0.5)
+    reach = jnp.where(at.has_zeros, reach, 0.0)
+    # Halfway to 0 the bend cancels half of the slope; other terms no more than that.
+    right = jnp.minimum(reach, -0.5 * c)
+    return expansion_near(x, c, e, reach, right, otherwise)
 
 
 # --- value and slope ----------------------------------------------------------------
