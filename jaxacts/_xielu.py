@@ -121,10 +121,11 @@ def _beside_zero(
     at: _Setting,
     expansion: tuple[Array, Expansion],
     otherwise: Array,
+    width: float,
 ) -> Array:
     c, e = expansion
     # Beside zeros far away all is a line, and cancels over a long way.
-    reach = jnp.where(c < _LINEAR[str(x.dtype)], -0.25 * c, 0.5)
+    reach = jnp.where(c < _LINEAR[str(x.dtype)], -0.25 * c, width)
     reach = jnp.where(at.has_zeros, reach, 0.0)
     # Halfway to 0 the bend cancels half of the slope; other terms no more than that.
     right = jnp.minimum(reach, -0.5 * c)
@@ -149,7 +150,7 @@ def value(x: Array, alpha: Array, beta: Array) -> Array:
     middle = jnp.where(near > -_SMALL, small, high + low)
     y = jnp.where(x < -_LARGE, far, middle)
     at = _setting(alpha, beta)
-    return _beside_zero(x, at, _of_value(at), y)
+    return _beside_zero(x, at, _of_value(at), y, 0.5)
 
 
 @jax.custom_jvp
@@ -160,7 +161,7 @@ def slope(x: Array, alpha: Array, beta: Array) -> Array:
     high, low = _sum_of_products(alpha, y, y_low, beta, jnp.ones_like(y))
     otherwise = jnp.where(near > -_SMALL, alpha * y + beta, high + low)
     at = _setting(alpha, beta)
-    return _beside_zero(x, at, _of_slope(at), otherwise) + num.zero(x)
+    return _beside_zero(x, at, _of_slope(at), otherwise, 0.25) + num.zero(x)
 
 
 @slope.defjvp
