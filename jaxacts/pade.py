@@ -1,8 +1,9 @@
 """Rational functions whose coefficients are learned: Padé activation units.
 
-P/(1 + |Q|) is evaluated as N(u)/(|M(u)| + E(u)) with |u| <= 1: u = x and E = 1 for
-|x| <= 1; beyond, u = 1/x, the coefficients in reverse and E = |u|^n, so that powers
-neither overflow nor cancel. The sums are compensated, about twice the digits.
+P/(1 + |Q|) is evaluated as N(u)/(|M(u)| + E(u)): u = x and E = 1 for |x| <= 4;
+beyond, u = 1/x, the coefficients in reverse and E = |u|^n, so that powers neither
+overflow nor cancel. The sums have about 2.5 times the digits, as zeros of the
+numerators need; beyond 4, where 1/x is a pair, twice.
 """
 
 # mypy: disable-error-code="arg-type,operator,no-untyped-def"
@@ -16,15 +17,20 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
 from jaxacts import _pairs as pairs
+from jaxacts import _triples as triples
 from jaxacts._elementwise import activation
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
+from jaxacts._triples import Parts
 
 _INF = float("inf")
+# In [-4, 4] powers of x itself are summed, beyond those of 1/x.
+_NEAR = 4.0
 Pair = tuple[Array, Array]
 Coefficients = tuple[Array, ...]
 
@@ -84,9 +90,10 @@ def _sign_near_zero(x: Array, b: Coefficients) -> Array:
 
 
 class _Parts(NamedTuple):
-    """G = N/(|M| + E) with its derivatives in u, each a pair, and what makes f of it.
+    """N and D = |M| + E with their Taylor coefficients in u, both multiplied by the
+    power of two that brings D to [1, 2); 1/D = q (1 + delta); and what makes f of it.
 
-    f = ``side`` x^r G, where r is 0 and ``side`` 1 for |x| <= 1.
+    f = ``side`` x^r N/D, where r is 0 and ``side`` 1 for |x| <= 4.
     """
 
     far: Array
@@ -96,39 +103,59 @@ class _Parts(NamedTuple):
     n: Array
     side: Array
     sign: Array
-    reciprocal: Pair
-    orders: list[Pair]
+    q: Array
+    delta: Array
+    unit: Array
+    ns: list[Parts]
+    ds: list[Parts]
 
 
-def _polynomial(cs: list[Array], u: Pair, count: int) -> list[Pair]:
+def _polynomial(cs: list[Array], u: Pair, count: int) -> list[Parts]:
     """The polynomial and ``count`` - 1 of its Taylor coefficients at u."""
     none = jnp.zeros_like(u[0])
-    orders: list[Pair] = []
+    orders: list[Parts] = []
     for c in reversed(cs):
-        following = [(c + none, none), *orders][:count]
+        following = [(c + none,), *orders][:count]
         orders = [
-            pairs.add(_times(orders[i], u), f) if i < len(orders) else f
+            triples.horner_step(f, *u, orders[i]) if i < len(orders) else f
             for i, f in enumerate(following)
         ]
     return orders
 
 
-def _outer(u: Pair, n: Array, side: Array, count: int) -> list[Pair]:
+def _outer(u: Pair, n: Array, side: Array, count: int) -> list[Parts]:
     """``side`` u^n for n = 0 ... 4, and ``count`` - 1 of its Taylor coefficients."""
     square = _times(u, u)
-    one = jnp.ones_like(u[0]), jnp.zeros_like(u[0])
+    none = jnp.zeros_like(u[0])
+    one = jnp.ones_like(u[0]), none
     powers = [one, u, square, _times(square, u), _times(square, square)]
     found = []
     for i in range(count):
-        high, low = jnp.zeros_like(side), jnp.zeros_like(side)
+        high, low = none, none
         for k in range(i, 5):
-            factor = side * math.comb(k, i)
-            own = _times(powers[k - i], (factor, jnp.zeros_like(factor)))
+            factor = math.comb(k, i)
+            own = powers[k - i]
+            if factor in (3, 6):
+                own = pairs.add((2.0 * own[0], 2.0 * own[1]), own)
+                factor //= 3
             high, low = (
-                jnp.where(n == k, p, q) for p, q in zip(own, (high, low), strict=True)
+                jnp.where(n == k, factor * p, q)
+                for p, q in zip(own, (high, low), strict=True)
             )
-        found.append((high, low))
+        found.append((side * high, side * low, none))
     return found
+
+
+def _inverse_power(d: Array) -> Array:
+    """2^-k for d in [2^k, 2^(k + 1))."""
+    if d.dtype == jnp.float32:
+        bits = lax.bitcast_convert_type(d, jnp.int32) & np.int32(0x7F800000)
+        bits = jnp.maximum(np.int32(0x7F000000) - bits, np.int32(0x00800000))
+    else:
+        bits = lax.bitcast_convert_type(d, jnp.int64) & np.int64(0x7FF0000000000000)
+        least = np.int64(0x0010000000000000)
+        bits = jnp.maximum(np.int64(0x7FE0000000000000) - bits, least)
+    return lax.bitcast_convert_type(bits, d.dtype)
 
 
 def _scaled(x: Array) -> Pair:
@@ -142,7 +169,7 @@ def _scaled(x: Array) -> Pair:
 
 def _parts(x: Array, a: Coefficients, b: Coefficients, count: int) -> _Parts:
     x = x + jnp.zeros_like(a[0] * b[0])
-    far = jnp.abs(x) > 1
+    far = jnp.abs(x) > _NEAR
     near, unit = _scaled(jnp.where(far, x, 1.0))
     size = num.reciprocal(num.magnitude(near))
     inverse = jnp.where(near < 0, -size, size)
@@ -177,68 +204,93 @@ def _parts(x: Array, a: Coefficients, b: Coefficients, count: int) -> _Parts:
     ns = _polynomial(numerator, u, count)
     ms = _polynomial(inner, u, count)
     es = _outer(u, n, side, count)
-    lost = (ms[0][0] == 0) & (jnp.abs(x) < 1e-6)
-    sign = jnp.where(lost, _sign_near_zero(x, b), jnp.sign(ms[0][0]))
+    inner_sum = sum(triples.pair(ms[0]))
+    lost = (inner_sum == 0) & (jnp.abs(x) < 1e-6)
+    sign = jnp.where(lost, _sign_near_zero(x, b), jnp.sign(inner_sum))
     ds = [
-        pairs.add((sign * high, sign * low), e)
-        for (high, low), e in zip(ms, es, strict=True)
+        triples.add(triples.scaled(m, sign), e) for m, e in zip(ms, es, strict=True)
     ]
-    d, d_low = ds[0]
-    q = num.reciprocal(d)
-    back, back_low = pairs.exact_product(q, d)
-    rest = ((1.0 - back) - back_low) - q * d_low
-    inverse_d = q, q * rest
-    orders: list[Pair] = []
-    # The Taylor coefficients of a quotient, one after the other.
-    for i in range(count):
-        total = ns[i]
-        for j in range(i):
-            total = pairs.add(total, _minus(_times(orders[j], ds[i - j])))
-        orders.append(_times(total, inverse_d))
+    unit = _inverse_power(ds[0][0])
+    ns = [triples.scaled(part, unit) for part in ns]
+    ds = [triples.scaled(part, unit) for part in ds]
+    q, delta = num.inverse(*triples.pair(ds[0]))
     return _Parts(
         *(far, u, inverse, jnp.where(far, m - n, 0.0), n, side, sign),
-        inverse_d,
-        orders,
+        *(q, delta, unit, ns, ds),
     )
+
+
+def _quotient(v: _Parts, top: Pair, power: int) -> Array:
+    """A numerator over D^power, rounded once or twice."""
+    high, low = top
+    q, q_low = v.q, jnp.zeros_like(v.q)
+    for _ in range(power - 1):
+        first, second = num.product(q, v.q, q_low)
+        q, q_low = pairs.two_sum(first, second)
+    first, second = num.product(high, q, low, q_low)
+    y = first + (second + first * (power * v.delta))
+    return jnp.where(high == 0, high, y)  # keeps the sign of a zero
 
 
 def _value(x: Array, a: Coefficients, b: Coefficients) -> Array:
     v = _parts(x, a, b, 1)
-    high, low = v.orders[0]
-    y = high + low
+    y = _quotient(v, triples.pair(v.ns[0]), 1)
     return jnp.where(v.far, v.side * _raised(y, x, v.inverse, v.r), y)
+
+
+def _first(v: _Parts) -> Parts:
+    """G' D² = N' D - N D'."""
+    rest = triples.multiply(v.ns[0], v.ds[1])
+    return triples.add(triples.multiply(v.ns[1], v.ds[0]), triples.negative(rest))
+
+
+def _second(v: _Parts, first: Parts) -> Parts:
+    """G'' D³/2 = D (N2 D - N D2) - D' (N' D - N D') for G'' = 2 G2, and so on."""
+    (n, _, n2), (d, d1, d2) = v.ns, v.ds
+    rest = triples.negative(triples.multiply(n, d2))
+    bend = triples.add(triples.multiply(n2, d), rest)
+    rest = triples.negative(triples.multiply(d1, first))
+    return triples.add(triples.multiply(d, bend), rest)
 
 
 def _slope(x: Array, a: Coefficients, b: Coefficients) -> Array:
     """G', and in terms of 1/x: x^(r - 1) (r G - u G')."""
     v = _parts(x, a, b, 2)
-    g, first = v.orders
+    first = triples.pair(_first(v))
     r = v.r + jnp.zeros_like(x)
-    high, low = pairs.add(_times(g, (r, jnp.zeros_like(r))), _minus(_times(v.u, first)))
-    beyond = v.side * _raised(high + low, x, v.inverse, r - 1.0)
-    return jnp.where(v.far, beyond, first[0] + first[1])
+    g = _times(triples.pair(v.ns[0]), triples.pair(v.ds[0]))
+    flat = _times(g, (r, jnp.zeros_like(r)))
+    beyond = pairs.add(flat, _minus(_times(v.u, first)))
+    y = _quotient(v, _either(v.far, beyond, first), 2)
+    return jnp.where(v.far, v.side * _raised(y, x, v.inverse, r - 1.0), y)
+
+
+def _either(far: Array, beyond: Pair, near: Pair) -> Pair:
+    return jnp.where(far, beyond[0], near[0]), jnp.where(far, beyond[1], near[1])
 
 
 def _curvature(x: Array, a: Coefficients, b: Coefficients) -> Array:
     """G'', and in terms of 1/x: x^(r - 2) (r (r - 1) G - 2 (r - 1) u G' + u² G'')."""
     v = _parts(x, a, b, 3)
-    g, first, second = v.orders  # the second Taylor coefficient is G''/2
+    wronskian = _first(v)
+    second = triples.pair(triples.scaled(_second(v, wronskian), 2.0))
     r = v.r + jnp.zeros_like(x)
     none = jnp.zeros_like(r)
+    d = triples.pair(v.ds[0])
+    first = _times(triples.pair(wronskian), d)
+    g = _times(_times(triples.pair(v.ns[0]), d), d)
     slope_part = _times(first, _times(v.u, (2.0 - 2.0 * r, none)))
     flat = pairs.add(_times(g, (r * (r - 1.0), none)), slope_part)
-    bend = _times(_times(v.u, v.u), (2.0 * second[0], 2.0 * second[1]))
-    high, low = pairs.add(flat, bend)
+    bend = _times(_times(v.u, v.u), second)
     # For r = 1 the rest is 0; the product has its sign where it underflows.
-    only = jnp.where(bend[0] == 0, bend[0], bend[0] + bend[1])
-    total = jnp.where(r == 1, only, high + low)
-    beyond = v.side * _raised(total, x, v.inverse, r - 2.0)
-    return jnp.where(v.far, beyond, 2.0 * (second[0] + second[1]))
+    beyond = _either(r == 1, bend, pairs.add(flat, bend))
+    y = _quotient(v, _either(v.far, beyond, second), 3)
+    return jnp.where(v.far, v.side * _raised(y, x, v.inverse, r - 2.0), y)
 
 
 def _over_denominator(y: Array, x: Array, v: _Parts, k: int) -> Array:
     """y x^k/(1 + |Q|)."""
-    q = v.reciprocal[0] + v.reciprocal[1]
+    q = v.unit * (v.q + v.q * v.delta)
     return v.side * _raised(y * q, x, v.inverse, k - v.n)
 
 
@@ -254,8 +306,7 @@ def _denominator_slope(
 ) -> Array:
     v = _parts(x, a, b, 1)
     # The sign of M is that of Q but for the sign of x^n.
-    high, low = v.orders[0]
-    y = -(high + low) * (v.sign * v.side)
+    y = -_quotient(v, triples.pair(v.ns[0]), 1) * (v.sign * v.side)
     return v.side * _raised(_over_denominator(y, x, v, index + 1), x, v.inverse, v.r)
 
 

@@ -15,7 +15,7 @@ FLOORS = [
     | {"_coefficients_composed"},
     {"_registry", "_documentation", "_numerics"},
     {"_pairs", "_program"},
-    {"_trigonometric", "_nested", "_expansion"},
+    {"_trigonometric", "_nested", "_expansion", "_triples"},
     {"_elementwise", "_gaussian", "_logistic", "_decay", "_mish", "_xielu"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
