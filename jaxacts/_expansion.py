@@ -61,16 +61,21 @@ _REACH = -80.0
 
 def _split_ln2(bits: int) -> tuple[float, float, float]:
     """ln 2 in three parts, the first two so short that small multiples are exact."""
-    rest = Fraction("0.6931471805599453094172321214581765680755001343602552541206800095")
+    rest = Fraction(
+        "0.6931471805599453094172321214581765680755001343602552541206800095"
+    )
     parts = []
     for _ in range(2):
         exponent = math.frexp(float(rest))[1] - bits
-        parts.append(math.ldexp(math.floor(math.ldexp(float(rest), -exponent)), exponent))
+        parts.append(
+            math.ldexp(math.floor(math.ldexp(float(rest), -exponent)), exponent)
+        )
         rest -= Fraction(parts[-1])
     return parts[0], parts[1], float(rest)
 
 
 _LN2 = {"float32": _split_ln2(16), "float64": _split_ln2(44)}
+
 
 def _coth_coefficients(length: int) -> tuple[str, ...]:
     """2 B(2k)/(2k)! for k = 1, 2, ..., of Bernoulli's numbers B."""

@@ -74,5 +74,3 @@ def pair(a: Parts) -> tuple[Array, Array]:
     """a as a sum of two."""
     high, middle = pairs.two_sum(a[0], a[1])
     return high, middle + a[2]
-
-
