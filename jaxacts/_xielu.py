@@ -167,7 +167,7 @@ def slope(x: Array, alpha: Array, beta: Array) -> Array:
 @slope.defjvp
 def _slope_jvp(primals, tangents):
     # By itself: what finds the zero would be differentiated too.
-    x, alpha, beta = primals
+    x, alpha, _ = primals
     x_dot, alpha_dot, beta_dot = tangents
     near = num.clamp(x, None, 0.0)
     steep = num.exp(near) * alpha * x_dot + num.expm1(near) * alpha_dot
