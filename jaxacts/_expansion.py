@@ -64,7 +64,7 @@ def _split_ln2(bits: int) -> tuple[float, float, float]:
     rest = Fraction(
         "0.6931471805599453094172321214581765680755001343602552541206800095"
     )
-    parts = []
+    parts: list[float] = []
     for _ in range(2):
         exponent = math.frexp(float(rest))[1] - bits
         parts.append(
@@ -79,9 +79,9 @@ _LN2 = {"float32": _split_ln2(16), "float64": _split_ln2(44)}
 
 def _coth_coefficients(length: int) -> tuple[str, ...]:
     """2 B(2k)/(2k)! for k = 1, 2, ..., of Bernoulli's numbers B."""
-    b = [Fraction(1)]
+    b: list[Fraction] = [Fraction(1)]
     for n in range(1, 2 * length + 1):
-        total = sum(math.comb(n + 1, k) * b[k] for k in range(n))
+        total = sum((math.comb(n + 1, k) * b[k] for k in range(n)), Fraction(0))
         b.append(-total / (n + 1))
     return tuple(
         str(2 * b[2 * k] / math.factorial(2 * k)) for k in range(1, length + 1)

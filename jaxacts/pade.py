@@ -11,7 +11,6 @@ numerators need; beyond 4, where 1/x is a pair, twice.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -132,7 +131,7 @@ def _outer(u: Pair, n: Array, side: Array, count: int) -> list[Parts]:
     none = jnp.zeros_like(u[0])
     one = jnp.ones_like(u[0]), none
     powers = [one, u, square, _times(square, u), _times(square, square)]
-    found = []
+    found: list[Parts] = []
     for i in range(count):
         high, low = none, none
         for k in range(i, 5):
@@ -274,34 +273,49 @@ def _either(far: Array, beyond: Pair, near: Pair) -> Pair:
 
 @jax.custom_jvp
 def _curvature(x: Array, a: Coefficients, b: Coefficients) -> Array:
-    """f''."""
-    return _curvature_within(_NEAR, x, a, b)
+    """G'', and in terms of 1/x: x^(r - 2) times what `_bent` says."""
+    v = _parts(x, a, b, 3)
+    wronskian = _first(v)
+    second = triples.pair(triples.scaled(_second(v, wronskian), 2.0))
+    d = triples.pair(v.ds[0])
+    first = _times(triples.pair(wronskian), d)
+    g = _times(_times(triples.pair(v.ns[0]), d), d)
+    y = _quotient(v, _either(v.far, _bent(v, g, first, second), second), 3)
+    return jnp.where(v.far, v.side * _raised(y, x, v.inverse, v.r - 2.0), y)
 
 
 @_curvature.defjvp
 def _curvature_jvp(primals, tangents):
-    # Tangents are not compensated: in terms of 1/x they cancel less.
-    kernel = functools.partial(_curvature_within, 1.0)
-    return _curvature(*primals), jax.jvp(kernel, primals, tangents)[1]
+    # Tangents are not compensated: so they cancel less.
+    return _curvature(*primals), jax.jvp(_curvature_by_series, primals, tangents)[1]
 
 
-def _curvature_within(near: float, x: Array, a: Coefficients, b: Coefficients) -> Array:
-    """G'', and in terms of 1/x: x^(r - 2) (r (r - 1) G - 2 (r - 1) u G' + u² G'')."""
-    v = _parts(x, a, b, 3, near)
-    wronskian = _first(v)
-    second = triples.pair(triples.scaled(_second(v, wronskian), 2.0))
-    r = v.r + jnp.zeros_like(x)
+def _curvature_by_series(x: Array, a: Coefficients, b: Coefficients) -> Array:
+    """f'' from the Taylor coefficients of a quotient, one after the other."""
+    v = _parts(x, a, b, 3, near=1.0)
+    orders: list[Pair] = []
+    for i in range(3):
+        total = triples.pair(v.ns[i])
+        for j in range(i):
+            part = _times(orders[j], triples.pair(v.ds[i - j]))
+            total = pairs.add(total, _minus(part))
+        orders.append(_times(total, (v.q, v.q * v.delta)))
+    g, first, (high, low) = orders
+    beyond = _bent(v, g, first, (2.0 * high, 2.0 * low))
+    y = beyond[0] + beyond[1]
+    beyond_y = v.side * _raised(y, x, v.inverse, v.r - 2.0)
+    return jnp.where(v.far, beyond_y, 2.0 * (high + low))
+
+
+def _bent(v: _Parts, g: Pair, first: Pair, second: Pair) -> Pair:
+    """r (r - 1) G - 2 (r - 1) u G' + u² G''."""
+    r = v.r + jnp.zeros_like(v.u[0])
     none = jnp.zeros_like(r)
-    d = triples.pair(v.ds[0])
-    first = _times(triples.pair(wronskian), d)
-    g = _times(_times(triples.pair(v.ns[0]), d), d)
     slope_part = _times(first, _times(v.u, (2.0 - 2.0 * r, none)))
     flat = pairs.add(_times(g, (r * (r - 1.0), none)), slope_part)
     bend = _times(_times(v.u, v.u), second)
     # For r = 1 the rest is 0; the product has its sign where it underflows.
-    beyond = _either(r == 1, bend, pairs.add(flat, bend))
-    y = _quotient(v, _either(v.far, beyond, second), 3)
-    return jnp.where(v.far, v.side * _raised(y, x, v.inverse, r - 2.0), y)
+    return _either(r == 1, bend, pairs.add(flat, bend))
 
 
 # The slopes in ten coefficients have these parts in common: they are traced once.
