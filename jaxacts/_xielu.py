@@ -125,7 +125,9 @@ def _beside_zero(
 ) -> Array:
     c, e = expansion
     # Beside zeros far away all is a line, and cancels over a long way.
-    reach = jnp.where(c < _LINEAR[str(x.dtype)], -0.25 * c, width)
+    reach = jnp.where(
+        c < _LINEAR[str(x.dtype)], -0.25 * c, jnp.where(c < -2.0, 0.5, width)
+    )
     reach = jnp.where(at.has_zeros, reach, 0.0)
     # Halfway to 0 the bend cancels half of the slope; other terms no more than that.
     right = jnp.minimum(reach, -0.5 * c)
