@@ -67,31 +67,48 @@ def orders(coefficients):
     return jax.jit(lambda x: (f(x), pushed(f)(x), pushed(pushed(f))(x)))
 
 
-def inputs(dtype):
+def zeros(numerator, denominator):
+    """Real zeros of f, f' and f'' in [-4, 4], beside which all terms cancel."""
+    p, q = np.poly1d(numerator[::-1]), np.poly1d([*denominator[::-1], 0.0])
+    found = [p.r]
+    for d in (1 + q, 1 - q):
+        first = p.deriv() * d - p * d.deriv()
+        found += [first.r, (first.deriv() * d - 2 * first * d.deriv()).r]
+    roots = np.concatenate(found)
+    roots = roots[np.abs(roots.imag) < 1e-6].real
+    return roots[np.abs(roots) < 4]
+
+
+def inputs(dtype, coefficients):
     rng = np.random.default_rng(1)
     near = rng.normal(size=120) * 2
     far = 10.0 ** rng.uniform(-12, 12, 60) * rng.choice([-1.0, 1.0], 60)
-    return np.concatenate([near, far, [1.0, -1.0, 0.0]]).astype(dtype)
+    beside = zeros(*(np.asarray(c, dtype).astype(float) for c in coefficients))
+    beside = beside.astype(dtype)
+    steps = (np.nextafter(beside, np.asarray(side, dtype)) for side in (-9, 9))
+    found = [near, far, [1.0, -1.0, 0.0, 4.0, -4.0], beside, *steps]
+    return np.concatenate([np.asarray(part, dtype) for part in found])
 
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_value_slope_and_curvature_are_right_to_4_ulp_or_to_twice_the_digits(
+def test_value_slope_and_curvature_are_right_to_4_ulp_or_to_more_than_twice_the_digits(
     name, dtype
 ):
     with jax.enable_x64(dtype == "float64"):
         coefficients = [jnp.asarray(c, dtype) for c in SETS[name]]
-        x = inputs(dtype)
+        x = inputs(dtype, SETS[name])
         got = [np.asarray(y) for y in orders(coefficients)(x)]
     eps = fractions.Fraction(float(np.finfo(dtype).eps))
     tiny = float(np.finfo(dtype).tiny)
     for place, point in enumerate(x):
         truth, sizes = exact(point, *coefficients)
+        loose = fractions.Fraction(1, 256) if abs(point) <= 4 else 8
         for order in range(3):
             y, want = got[order][place], truth[order]
             if abs(want) < 2 * tiny or abs(want) > np.finfo(dtype).max:
                 continue
-            allowed = 4 * eps * abs(want) + 8 * eps**2 * sizes[order]
+            allowed = 4 * eps * abs(want) + loose * eps**2 * sizes[order]
             assert abs(fractions.Fraction(float(y)) - want) <= allowed, (
                 f"order {order} at {point!r}: {y!r}, expected {float(want)!r}"
             )

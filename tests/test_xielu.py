@@ -2,29 +2,123 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
 import jaxacts
 
+# β/α from nearly 0 to nearly 1, where zeros are beside 0 and far away; of both signs.
+PAIRS = [(0.8, 0.5), (1.5, 0.25), (0.55, 0.5), (3.0, 0.01), (0.5001, 0.5), (-0.7, -0.3)]
+GOALS = {"float32": (2.0, 2.0), "float64": (4.0, 4.0)}
 
-@pytest.mark.parametrize(("alpha_n", "beta"), [(0.8, 0.5), (1.5, 0.25), (0.55, 0.5)])
-def test_value_and_slope_are_within_an_ulp_of_one_for_negative_x(alpha_n, beta):
-    x = np.linspace(-30, 0, 30_001).astype(np.float32)
-    a, b = np.float64(np.float32(alpha_n)), np.float64(np.float32(beta))
-    exact = np.float64(x)
-    terms = np.expm1(exact), np.expm1(exact) - exact
-    wants = a * terms[1] + b * exact, a * terms[0] + b
 
-    def f(x):
-        return jaxacts.xielu(x, 0.8, alpha_n, beta)
+def exact(x, alpha_n, beta):
+    """f, f' and e^x - 1 for x <= 0, to 60 digits."""
+    x, a, b = (mpmath.mpf(float(v)) for v in (x, alpha_n, beta))
+    y = mpmath.expm1(x)
+    return a * (y - x) + b * x, a * y + b, y
 
-    gots = jax.jit(lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),)))(x)
-    for order, (got, want) in enumerate(zip(gots, wants, strict=True)):
-        place = 2.0**-23 * np.exp2(np.floor(np.log2(np.maximum(np.abs(want), 1.0))))
-        error = np.abs(np.float64(got) - want) / place
-        worst = int(np.argmax(error))
-        assert error[worst] < 1.0, (
-            f"order {order}: at {x[worst]!r} got {got[worst]!r}, "
-            f"expected {want[worst]!r}, {error[worst]:.2f} ULP of 1"
-        )
+
+def zeros(alpha_n, beta):
+    """Of the value and of the slope, below 0."""
+    k = mpmath.mpf(float(beta)) / mpmath.mpf(float(alpha_n))
+    w = 1 - k
+    # e^x = 1 + w x by Lambert's function: x = -1/w - W(-e^(-1/w)/w).
+    of_value = -1 / w - mpmath.lambertw(-mpmath.exp(-1 / w) / w).real
+    return of_value, mpmath.log(w)
+
+
+def inputs(dtype, alpha_n, beta):
+    """The floats beside both zeros, those further away, and a grid."""
+    found = [-np.geomspace(1e-3, 60, 60)]
+    for zero in zeros(alpha_n, beta):
+        near = np.asarray(float(zero), dtype)
+        place = float(np.spacing(np.abs(near)))
+        steps = np.concatenate([np.arange(-4, 5), 2.0 ** np.arange(3, 20)])
+        found += [near + place * steps, near - place * steps]
+    x = np.concatenate(found).astype(dtype)
+    return np.unique(x[x < 0])
+
+
+@pytest.mark.parametrize("dtype", GOALS)
+@pytest.mark.parametrize(("alpha_n", "beta"), PAIRS)
+def test_value_and_slope_meet_the_goals_beside_their_zeros(dtype, alpha_n, beta):
+    with jax.enable_x64(dtype == "float64"), mpmath.workdps(60):
+        a, b = np.asarray(alpha_n, dtype), np.asarray(beta, dtype)
+        x = inputs(dtype, a, b)
+
+        @jax.jit
+        def orders(x, a, b):
+            def f(x):
+                return jaxacts.xielu(x, 0.8, a, b)
+
+            return jax.jvp(f, (x,), (jnp.ones_like(x),))
+
+        for order, got in enumerate(orders(x, a, b)):
+            want = [exact(v, a, b)[order] for v in x]
+            place = np.spacing(np.abs(np.array(want, float)).astype(dtype))
+            error = [
+                float(abs(mpmath.mpf(float(g)) - w) / float(p))
+                for g, w, p in zip(np.asarray(got), want, place, strict=True)
+            ]
+            worst = int(np.argmax(error))
+            assert error[worst] <= GOALS[dtype][order], (
+                f"order {order}: at {x[worst]!r} got {got[worst]!r}, "
+                f"expected {float(want[worst])!r}, {error[worst]:.2f} ULP"
+            )
+
+
+@pytest.mark.parametrize(
+    ("alpha_n", "beta"),
+    [(0.5, 0.5), (0.25, 0.5), (0.0, 0.5), (0.8, 0.0), (0.8, -0.5), (1e30, 1.0)],
+)
+def test_without_zeros_values_and_all_derivatives_are_finite_and_right(alpha_n, beta):
+    x = jnp.linspace(-8.0, -0.125, 64)
+    a, b = jnp.float32(alpha_n), jnp.float32(beta)
+
+    def f(x, a, b):
+        return jaxacts.xielu(x, 0.8, a, b)
+
+    want = np.array([[float(v) for v in exact(v, a, b)] for v in np.asarray(x)])
+    scale = float(abs(a) + abs(b)) * 10
+    np.testing.assert_allclose(f(x, a, b), want[:, 0], atol=2e-7 * scale)
+    slope = jax.vmap(jax.grad(f), (0, None, None))
+    np.testing.assert_allclose(slope(x, a, b), want[:, 1], atol=2e-7 * scale)
+    mixed = jax.vmap(jax.grad(jax.grad(f), (0, 1, 2)), (0, None, None))(x, a, b)
+    y = want[:, 2]
+    for got, exactly in zip(mixed, (alpha_n * (y + 1), y, np.ones(64)), strict=True):
+        np.testing.assert_allclose(got, exactly, rtol=1e-6)
+
+
+def test_parameters_have_the_same_derivatives_beside_the_zeros():
+    alpha_n, beta = jnp.float32(0.8), jnp.float32(0.5)
+    x = jnp.float32([float(z) for z in zeros(alpha_n, beta)])
+
+    def f(x, a, b):
+        return jaxacts.xielu(x, 0.8, a, b)
+
+    y = np.expm1(np.float64(x))
+    got = jax.vmap(jax.grad(f, (1, 2)), (0, None, None))(x, alpha_n, beta)
+    np.testing.assert_allclose(got[0], y - np.float64(x), rtol=1e-6)
+    np.testing.assert_array_equal(got[1], x)
+    mixed = jax.vmap(jax.grad(jax.grad(f), (1, 2)), (0, None, None))
+    got = mixed(x, alpha_n, beta)
+    np.testing.assert_allclose(got[0], y, rtol=1e-6)
+    np.testing.assert_array_equal(got[1], np.ones(2))
+
+
+def test_parameters_of_channels_and_mapped_ones_are_those_of_scalars():
+    x = jnp.linspace(-6.0, 1.0, 40).reshape(10, 4)
+    alpha_n, beta = jnp.float32([0.8, 1.5, 0.25, 0.55]), jnp.float32(0.5)
+
+    def slope(x, a, b):
+        return jax.grad(lambda x: jaxacts.xielu(x, 0.8, a, b).sum())(x)
+
+    for f in (lambda x, a, b: jaxacts.xielu(x, 0.8, a, b), slope):
+        together = jax.jit(f)(x, alpha_n, beta)
+        mapped = jax.jit(jax.vmap(f, (1, 0, None), 1))(x, alpha_n, beta)
+        for channel in range(4):
+            own = jax.jit(f)(x[:, channel], alpha_n[channel], beta)
+            np.testing.assert_allclose(together[:, channel], own, rtol=3e-7)
+            np.testing.assert_allclose(mapped[:, channel], own, rtol=3e-7)
