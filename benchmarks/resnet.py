@@ -27,6 +27,7 @@ import importlib.metadata
 import inspect
 import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -295,15 +296,18 @@ def usual(name: str) -> list[dict[str, Any]]:
     return [settings for known, settings in USUAL if known == name] or [{}]
 
 
-def check_function(name: str) -> None:
-    """Refuses what is no function of one array."""
+def checked(name: str) -> str:
+    """The name, or that of which it is an alias; refuses what is of no use here."""
     accepted = "accepted are elementwise functions without parameters"
-    if name not in jaxacts.names():
-        fail(f"no function is named {name!r}; see `jaxacts list`")
-    parameters = inspect.signature(getattr(jaxacts, name)).parameters.values()
+    try:
+        record = jaxacts.spec(name)
+    except ValueError as error:
+        fail(f"{error}; {accepted}")
+    parameters = inspect.signature(getattr(jaxacts, record.name)).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty]
-    if not jaxacts.spec(name).elementwise or len(needed) > 1:
+    if not record.elementwise or len(needed) > 1:
         fail(f"{name} cannot stand in these networks; {accepted}")
+    return record.name
 
 
 def jobs(options: argparse.Namespace) -> list[Job]:
@@ -313,8 +317,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         names = options.names or list(dict.fromkeys(name for name, _ in USUAL))
         if not (options.names or options.all):
             names = ["relu"]
-        for name in names:
-            check_function(name)
+        names = list(dict.fromkeys(map(checked, names)))
         against = tuple(options.against or ("jax.nn",))
         plan = [(model, tuple(names), against) for model in options.model or SIZES]
     found = []
@@ -330,13 +333,16 @@ def jobs(options: argparse.Namespace) -> list[Job]:
     return found
 
 
-def save(row: Row, command: str) -> None:
-    """Adds a row to the record; one of the same job and size is replaced."""
+def save(row: Row, command: str, load: float) -> None:
+    """Adds a row to the record; one of the same job and size is replaced.
+
+    ``load`` is how many processes ran before: of a busy machine times say little.
+    """
     document = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
     around = environment()
     for package in ("flax", "optax"):
         around["versions"][package] = importlib.metadata.version(package)
-    fresh = dataclasses.asdict(row) | {"command": command, **around}
+    fresh = dataclasses.asdict(row) | {"command": command, "load": load, **around}
     rows = {tuple(old[k] for k in KEY): old for old in document["rows"]}
     rows[tuple(fresh[k] for k in KEY)] = fresh
     document["rows"] = list(rows.values())
@@ -374,7 +380,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     todo = jobs(options)
     given = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "benchmarks/resnet.py", *given])
-    begin = time.perf_counter()
+    begin, load = time.perf_counter(), round(os.getloadavg()[0], 1)
     print(HEAD, flush=True)
     for number, job in enumerate(todo, 1):
         minutes = (time.perf_counter() - begin) / 60
@@ -387,7 +393,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         row = measure(job, size, options.dtype, options.rounds)
         print(row, flush=True)
         if options.save:
-            save(row, command)
+            save(row, command, load)
     return 0
 
 

@@ -22,19 +22,21 @@ RIVALS = {"jax.nn": "jax.nn", "flax": "the network of Flax's ImageNet example"}
 INTRODUCTION = """\
 # A training step of a ResNet
 
-Forward, backward and the update of SGD with momentum, compiled ahead of time, the state
-donated. Contenders run in one process and in turns; *takes* is the median over the turns
-of a contender's time divided by that of `flax_models` with the function of jaxacts, with
-a 95% interval: above 1, ours is faster. *Temporary* is XLA's account, in MiB, of all
-memory but that of arguments and results. Written by `docs/resnet_speed.py`."""
+Forward, backward and the update of SGD with momentum, compiled ahead of time, the
+state donated. Contenders run in one process and in turns; *takes* is the median over
+the turns of a contender's time divided by that of `flax_models` with the function of
+jaxacts, with a 95% interval: above 1, ours is faster. *Temporary* is XLA's account, in
+MiB, of all memory but that of arguments and results. Written by
+`docs/resnet_speed.py`."""
 REMAT = """\
 ## Recomputed blocks
 
-`remat=True` keeps the input of each block alone and computes the rest again when going
-back. XLA's compiler for CPU drops the barriers that JAX sets between the two, finds the
-same computation twice and keeps its results after all: compiled without options, time is
-paid and no memory saved. `flax_models.training.compiler_options(model)` gives the option
-of `jax.jit` that leaves the barriers; `examples/train_resnet.py --remat` uses it."""
+`remat=True` keeps the input of each block alone and computes the rest again when
+going back. XLA's compiler for CPU drops the barriers that JAX sets between the two,
+finds the same computation twice and keeps its results after all: compiled without
+options, time is paid and no memory is saved. `training.compiler_options(model)` of
+`flax_models` gives the option of `jax.jit` that leaves the barriers;
+`examples/train_resnet.py --remat` uses it."""
 
 
 def label(row: dict[str, Any]) -> str:
@@ -77,14 +79,19 @@ def verdict(rows: Sequence[dict[str, Any]], rival: str) -> str:
 
     slower = [row for row in rows if row["takes"][rival]["high"] < 1]
     faster = [row for row in rows if row["takes"][rival]["low"] > 1]
-    open_ = len(rows) - len(slower) - len(faster)
+    even = [row for row in rows if row not in slower and row not in faster]
+    bound = ""
+    if even:
+        most = 1 / min(row["takes"][rival]["low"] for row in even)
+        bound = f" (there ours takes up to {most:.2f} times as long, by the intervals)"
     mean = geometric_mean([row["takes"][rival]["median"] for row in rows])
     holds = "does not hold" if slower else "holds"
     text = (
-        f"**Never slower than {RIVALS[rival]} {holds}**: of {len(rows)} measured, "
-        f"{len(faster)} are faster, {open_} cannot be told apart, {len(slower)} are "
-        f"slower{f' ({named(slower)})' if slower else ''}; in the geometric mean "
-        f"{RIVALS[rival]} takes {mean:.2f} times as long."
+        f"**Never slower than {RIVALS[rival]} {holds}**: of {len(rows)} measured, ours "
+        f"is faster in {len(faster)} and slower in {len(slower)}"
+        f"{f' ({named(slower)})' if slower else ''}; {len(even)} cannot be told apart"
+        f"{bound}. In the geometric mean {RIVALS[rival]} takes {mean:.2f} times as "
+        "long."
     )
     more = [row for row in rows if memory(row, rival) < 0.99]
     fewest, most = (pick(memory(row, rival) for row in rows) for pick in (min, max))
@@ -167,7 +174,7 @@ def provenance(rows: Iterable[dict[str, Any]]) -> str:
     """Commands, versions, date and processor of the figures."""
     sources = dict.fromkeys(
         f"`{row['command']}`, {row['date']}, {row['processor']}, {row['threads']} "
-        "threads, "
+        f"threads, load before {row['load']:.1f}, {row['rounds']} turns, "
         + ", ".join(f"{name} {version}" for name, version in row["versions"].items())
         for row in rows
     )
