@@ -27,10 +27,10 @@ INTRODUCTION = f"""\
 Forward, backward and the update of SGD with momentum, compiled ahead of time, the
 state donated. Contenders run in one process and in turns; *takes* is the median over
 the turns of a contender's time divided by that of `flax_models` with the function of
-jaxacts, with a 95% interval: above 1, ours is faster. "Never slower" does not hold where
-an interval lies below 1, holds where none reaches below {NOISE}, and is not decided
-otherwise. *Temporary* is XLA's account, in MiB, of all memory but that of arguments and
-results. Written by `docs/resnet_speed.py`."""
+jaxacts, with a 95% interval: above 1, ours is faster. "Never slower" does not hold
+where an interval lies below 1, holds where none reaches below {NOISE}, and is not
+decided otherwise. *Temporary* is XLA's account, in MiB, of all memory but that of
+arguments and results. Written by `docs/resnet_speed.py`."""
 REMAT = """\
 ## Recomputed blocks
 
