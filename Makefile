@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 
 .PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
-	slow-tests import-time speed memory compile
+	slow-tests import-time speed memory compile resnet-speed
 
 ci:
 	CI=true bash .ci/run
@@ -74,3 +74,9 @@ memory:
 
 compile:
 	$(PYTHON) benchmarks/compile.py $(ARGUMENTS)
+
+# Training steps of ResNets beside jax.nn and Flax's example (under 10 minutes);
+# ARGUMENTS="--all" for every usual function in both. Writes docs/resnet-speed.md.
+resnet-speed:
+	$(PYTHON) benchmarks/resnet.py --save $(ARGUMENTS)
+	$(PYTHON) docs/resnet_speed.py

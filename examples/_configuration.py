@@ -44,6 +44,7 @@ class Configuration:
     augment: str = "crop"
     seed: int = 0
     dtype: str = "float32"
+    remat: bool = False
     devices: int = 1
 
     def title(self) -> str:
@@ -52,6 +53,7 @@ class Configuration:
             f"{self.model}, {self.activation}, {self.data}: {self.epochs} epochs of "
             f"batch {self.batch_size}, {self.schedule} learning rate "
             f"{self.learning_rate:g}, seed {self.seed}, {self.dtype}"
+            f"{', blocks recomputed' if self.remat else ''}"
         )
 
     def folder_name(self) -> str:
@@ -138,6 +140,11 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged: {error!r}") from error
     return {**stored, "configuration": dataclasses.asdict(configuration)}
+
+
+def with_defaults(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of any age: what it does not know was as by default."""
+    return {**dataclasses.asdict(Configuration()), **stored}
 
 
 def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from _configuration import UserError
+from _configuration import UserError, with_defaults
 from _data.dataset import reason
 from _prepare import Run
 
@@ -59,7 +59,8 @@ def completed(run: Run) -> dict[str, Any] | None:
         return None
     try:
         results = json.loads(path.read_text("utf-8"))
-        if results["configuration"] != dataclasses.asdict(run.configuration):
+        stored = with_defaults(results["configuration"])
+        if stored != dataclasses.asdict(run.configuration):
             raise ValueError("it is of another configuration")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {reason(error)}") from error

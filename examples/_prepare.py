@@ -163,6 +163,7 @@ def build(
             activation=c.activation,
             stem=c.stem,
             dtype=jnp.dtype(c.dtype),
+            remat=c.remat,
         )
         jax.eval_shape(
             functools.partial(training.create_state, model, optimizer),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from _configuration import UserError, difference
+from _configuration import UserError, difference, with_defaults
 from _curves import plot_curves
 from _folder import open_folder, versions, write_beside
 from _prepare import Run
@@ -89,7 +89,8 @@ class _Session:
     def _read_record(self, step: int) -> None:
         record = self.checkpoints.record(step)
         wanted = dataclasses.asdict(self.run.configuration)
-        if clause := difference(record.get("configuration", {}), wanted):
+        stored = with_defaults(record.get("configuration", {}))
+        if clause := difference(stored, wanted):
             raise UserError(
                 f"the checkpoint {self.checkpoints.folder / str(step)} is of another "
                 f"configuration: {clause}"

@@ -56,7 +56,12 @@ class Trainer:
         images, labels, valid = self._put(next(self._test_batches()))
         # Compiled now, so that the time of an epoch is the time of its steps.
         self._train_step = (
-            jax.jit(step, donate_argnums=0, out_shardings=self._everywhere)
+            jax.jit(
+                step,
+                donate_argnums=0,
+                out_shardings=self._everywhere,
+                compiler_options=training.compiler_options(run.model),
+            )
             .lower(self.state, self.metrics, images, labels, self._step_key)
             .compile()
         )

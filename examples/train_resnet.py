@@ -87,9 +87,10 @@ def make_parser() -> argparse.ArgumentParser:
         made = parser.add_argument_group(title)
 
         def add(name: str, kind: Any, metavar: str, text: str) -> None:
-            made.add_argument(
-                name, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS
-            )
+            how: dict[str, Any] = {"type": kind, "metavar": metavar}
+            if kind is bool:
+                how = {"action": argparse.BooleanOptionalAction}
+            made.add_argument(name, help=text, default=argparse.SUPPRESS, **how)
 
         return add
 
@@ -98,6 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--model", str, "NAME", "'resnet56', 'resnet50v2' [resnet20; folder: resnet18]")
     add("--stem", str, "NAME", "cifar or imagenet [cifar for sides below 64 pixels]")
     add("--dtype", str, "NAME", "float32 or bfloat16; parameters stay float32")
+    add("--remat", bool, "", "recompute blocks when going back: less memory [no]")
     add = group("data")
     add("--data", str, "NAME", "see below [digits]")
     add("--data-dir", Path, "DIR", "folder (or archive) of the data")

@@ -173,7 +173,9 @@ class ResNet(Layered, kw_only=True):
         the stem has no norm and no activation of its own: those of the first
         block follow it.
       remat: recompute each block in the backward pass instead of keeping what
-        is inside it: less memory, about a third more work.
+        is inside it: less memory, about a third more work. Parameters, their
+        names and running statistics are the same. On CPU the memory is only
+        saved under ``training.compiler_options(model)``.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -214,6 +216,8 @@ class ResNet(Layered, kw_only=True):
                 f"num_classes={self.num_classes!r}; accepted are positive integers, "
                 "or None for a network without a head"
             )
+        if not isinstance(self.remat, bool):
+            raise TypeError(f"remat={self.remat!r}; accepted are True and False")
         super().__post_init__()
 
     @property

@@ -45,6 +45,7 @@ __all__ = [
     "Metrics",
     "TrainState",
     "batch_sharding",
+    "compiler_options",
     "create_state",
     "cross_entropy",
     "data_mesh",
@@ -381,6 +382,30 @@ def eval_step(
     )
     losses = cross_entropy(logits, labels)
     return _add(metrics, losses, logits, labels, valid, axis_name=axis_name)
+
+
+def compiler_options(model: nn.Module) -> dict[str, str] | None:
+    """What ``jax.jit`` must be told for ``model`` to save memory with ``remat``.
+
+    XLA's compiler for CPU drops the barriers that JAX sets before what is
+    recomputed, finds the same computation in the forward pass, and keeps its
+    results after all. With these options it leaves the barriers.
+
+    Args:
+      model: the network that is trained.
+
+    Returns:
+      An argument for ``jax.jit(step, compiler_options=...)``; ``None``, its
+      default, on other platforms and for models without ``remat``.
+
+    Example:
+      >>> import flax_models
+      >>> compiler_options(flax_models.ResNet20()) is None
+      True
+    """
+    if not getattr(model, "remat", False) or jax.default_backend() != "cpu":
+        return None
+    return {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -219,33 +219,6 @@ def test_a_float64_network_is_float64_throughout():
         assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float64)}
 
 
-def test_remat_recomputes_blocks_and_changes_no_number():
-    images = pictures()
-    plain, remat = (tiny(remat=remat, stage_sizes=(1,)) for remat in (False, True))
-    variables = draw(plain, images)
-    chex.assert_trees_all_equal_shapes(shapes(remat, images), variables)
-
-    def gradient(model, variables):
-        def loss_of(params):
-            logits, new = _train(model, {**variables, "params": params}, images)
-            return logits[0, 0] - logits[1, 2], new
-
-        return jax.grad(loss_of, has_aux=True)(variables["params"])
-
-    one, other = (
-        quick_jit(functools.partial(gradient, model))(variables)
-        for model in (plain, remat)
-    )
-    chex.assert_trees_all_close(one, other, rtol=1e-4, atol=1e-5)
-    primitives = [
-        equation.primitive.name
-        for equation in jax.make_jaxpr(functools.partial(gradient, remat))(
-            variables
-        ).eqns
-    ]
-    assert any("remat" in p or "checkpoint" in p for p in primitives)
-
-
 @pytest.mark.parametrize(
     "norm",
     [

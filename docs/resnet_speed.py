@@ -1,0 +1,216 @@
+"""Writes docs/resnet-speed.md from what benchmarks/resnet.py --save measured.
+
+python docs/resnet_speed.py          # rewrite
+python docs/resnet_speed.py --check  # exit 1 if the page would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE / "resnet-speed.md"
+RECORD = HERE / "resnet-speed.json"
+
+RIVALS = {"jax.nn": "jax.nn", "flax": "the network of Flax's ImageNet example"}
+# "Never slower" is only said to hold where no interval reaches below this.
+NOISE = 0.95
+INTRODUCTION = f"""\
+# A training step of a ResNet
+
+Forward, backward and the update of SGD with momentum, compiled ahead of time, the
+state donated. Contenders run in one process and in turns; *takes* is the median over
+the turns of a contender's time divided by that of `flax_models` with the function of
+jaxacts, with a 95% interval: above 1, ours is faster. "Never slower" does not hold
+where an interval lies below 1, holds where none reaches below {NOISE}, and is not
+decided otherwise. *Temporary* is XLA's account, in MiB, of all memory but that of
+arguments and results. Written by `docs/resnet_speed.py`."""
+REMAT = """\
+## Recomputed blocks
+
+`remat=True` keeps the input of each block alone and computes the rest again when
+going back. XLA's compiler for CPU drops the barriers that JAX sets between the two,
+finds the same computation twice and keeps its results after all: compiled without
+options, time is paid and no memory is saved. `training.compiler_options(model)` of
+`flax_models` gives the option of `jax.jit` that leaves the barriers;
+`examples/train_resnet.py --remat` uses it."""
+
+
+def label(row: dict[str, Any]) -> str:
+    """A model and its batch, as a heading."""
+    name = row["model"].replace("resnet", "ResNet-")
+    return (
+        f"{name}, batch {row['batch']} of {row['side']}×{row['side']}, {row['dtype']}"
+    )
+
+
+def interval(takes: dict[str, float]) -> str:
+    return f"{takes['median']:.2f} [{takes['low']:.2f}, {takes['high']:.2f}]"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def groups(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(label(row), []).append(row)
+    return found
+
+
+def geometric_mean(numbers: Sequence[float]) -> float:
+    return math.exp(sum(map(math.log, numbers)) / len(numbers))
+
+
+def verdict(rows: Sequence[dict[str, Any]], rival: str) -> str:
+    """Whether "never slower" holds, with the figures of where it does not."""
+
+    def named(chosen: Sequence[dict[str, Any]]) -> str:
+        return "; ".join(
+            f"`{row['function']}` in {label(row).partition(',')[0]}, "
+            f"{interval(row['takes'][rival])}"
+            for row in chosen
+        )
+
+    slower = [row for row in rows if row["takes"][rival]["high"] < 1]
+    faster = [row for row in rows if row["takes"][rival]["low"] > 1]
+    even = [row for row in rows if row not in slower and row not in faster]
+    bound = ""
+    if even:
+        most = 1 / min(row["takes"][rival]["low"] for row in even)
+        bound = f" (there ours takes up to {most:.2f} times as long, by the intervals)"
+    mean = geometric_mean([row["takes"][rival]["median"] for row in rows])
+    lowest = min(row["takes"][rival]["low"] for row in rows)
+    holds = "is not decided" if lowest < NOISE else "holds"
+    holds = "does not hold" if slower else holds
+    text = (
+        f"**Never slower than {RIVALS[rival]} {holds}**: of {len(rows)} measured, ours "
+        f"is faster in {len(faster)} and slower in {len(slower)}"
+        f"{f' ({named(slower)})' if slower else ''}; {len(even)} cannot be told apart"
+        f"{bound}. In the geometric mean {RIVALS[rival]} takes {mean:.2f} times as "
+        "long."
+    )
+    more = [row for row in rows if memory(row, rival) < 0.99]
+    fewest, most = (pick(memory(row, rival) for row in rows) for pick in (min, max))
+    text += (
+        f" Its temporary memory is {fewest:.2f} to {most:.2f} times ours"
+        f"{'' if more else ', never less than ours by more than 1%'}."
+    )
+    return text
+
+
+def memory(row: dict[str, Any], who: str) -> float:
+    """Temporary memory of a contender by that of ours."""
+    ours = row["figures"]["jaxacts"]["temporary_mebibytes"]
+    return row["figures"][who]["temporary_mebibytes"] / ours
+
+
+def beside(rows: Sequence[dict[str, Any]], rival: str) -> list[str]:
+    """The section of one rival."""
+    rows = [row for row in rows if rival in row["takes"]]
+    if not rows:
+        return []
+    parts = [f"## Beside {RIVALS[rival]}", verdict(rows, rival)]
+    if rival == "flax":
+        parts.append(
+            "That network (`benchmarks/_flax_example.py`) computes the variance of its "
+            "norms in one pass, E[x²] − E[x]², which cancels where the mean is large; "
+            "ours takes two passes. It has the function of jax.nn."
+        )
+    for title, members in groups(rows).items():
+        head = ["activation", "images/s", f"{rival} images/s", f"{rival} takes"]
+        head += ["temporary", f"{rival} temporary"]
+        lines = []
+        for row in members:
+            ours, theirs = row["figures"]["jaxacts"], row["figures"][rival]
+            lines.append(
+                [
+                    f"`{row['function']}`",
+                    f"{ours['images_per_second']:.1f}",
+                    f"{theirs['images_per_second']:.1f}",
+                    interval(row["takes"][rival]),
+                    f"{ours['temporary_mebibytes']:.0f}",
+                    f"{theirs['temporary_mebibytes']:.0f}",
+                ]
+            )
+        parts += [f"### {title}", table(head, lines)]
+    return parts
+
+
+def recomputed(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The section of recomputed blocks."""
+    kinds = {"remat": "with the option", "remat-default": "without"}
+    lines = []
+    for row in rows:
+        for who, shown in kinds.items():
+            if who not in row["takes"]:
+                continue
+            plain, again = row["figures"]["jaxacts"], row["figures"][who]
+            change = memory(row, who) - 1
+            more = again["gigaflops"] / plain["gigaflops"] - 1
+            lines.append(
+                [
+                    label(row).partition(",")[0],
+                    f"`{row['function']}`",
+                    shown,
+                    interval(row["takes"][who]),
+                    f"{more:+.0%}",
+                    f"{plain['temporary_mebibytes']:.0f}",
+                    f"{again['temporary_mebibytes']:.0f}",
+                    f"{change:+.0%}",
+                ]
+            )
+    if not lines:
+        return []
+    head = ["model", "activation", "compiled", "takes", "operations"]
+    head += ["temporary, kept", "recomputed", "change"]
+    return [REMAT, table(head, lines)]
+
+
+def provenance(rows: Iterable[dict[str, Any]]) -> str:
+    """Commands, versions, date and processor of the figures."""
+    sources = dict.fromkeys(
+        f"`{row['command']}`, {row['date']}, {row['processor']}, {row['threads']} "
+        f"threads, load before {row['load']:.1f}, {row['rounds']} turns, "
+        + ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        for row in rows
+    )
+    return "Measured by " + "; ".join(sources) + "."
+
+
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    parts = [INTRODUCTION, provenance(rows)]
+    for rival in RIVALS:
+        parts += beside(rows, rival)
+    return "\n\n".join([*parts, *recomputed(rows)]) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only compare")
+    check = parser.parse_args().check
+    if not RECORD.exists():
+        print(f"{RECORD.name} is missing: run benchmarks/resnet.py --save")
+        return 2
+    old = PAGE.read_text() if PAGE.exists() else ""
+    new = page(json.loads(RECORD.read_text())["rows"])
+    if check:
+        if new != old:
+            print("docs/resnet-speed.md is not up to date: run docs/resnet_speed.py")
+        return int(new != old)
+    part = PAGE.with_suffix(".part")
+    part.write_text(new)
+    part.replace(PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
