@@ -65,12 +65,14 @@ def account(function: Any, dtype: str, chip: Any) -> dict[str, float]:
     sharding = jax.sharding.SingleDeviceSharding(chip)
     x = jax.ShapeDtypeStruct((ELEMENTS,), dtype, sharding=sharding)
     compiled = jax.jit(both).lower(x, x).compile()
-    cost = compiled.cost_analysis()
+    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    if cost is None or memory is None:
+        fail("this compiler gives no account of cost and memory")
     return {
         "flops": cost.get("flops", 0.0),
         "bytes": cost.get("bytes accessed", 0.0),
         "transcendentals": cost.get("transcendentals", 0.0),
-        "temporary": compiled.memory_analysis().temp_size_in_bytes,
+        "temporary": memory.temp_size_in_bytes,
     }
 
 
