@@ -26,9 +26,13 @@ LIBRARIES = ("jax.nn", "torch", "torch.compile")
 _Compute = tuple[Callable[[Any, Any], tuple[Any, ...]], int]
 
 
-def installed(libraries: list[str]) -> tuple[str, ...]:
+def installed(libraries: list[str], device: str = "cpu") -> tuple[str, ...]:
     """Those of the libraries that can be measured here."""
     has_torch = importlib.util.find_spec("torch") is not None
+    if has_torch and device == "gpu":
+        import torch
+
+        has_torch = torch.cuda.is_available()
     return tuple(who for who in libraries if has_torch or who == "jax.nn")
 
 
@@ -44,6 +48,7 @@ def results(function: Callable[[Any], Any], kind: str) -> _Compute:
 
     kinds: dict[str, _Compute] = {
         "copy": (lambda x, g: (x * jnp.asarray(1.01, x.dtype),), 1),
+        "plain copy": (lambda x, g: (jnp.copy(x),), 1),
         "value": (lambda x, g: (function(x),), 1),
         "vjp": (value_and_vjp, 2),
         "jvp": (lambda x, g: jax.jvp(function, (x,), (g,)), 2),
@@ -85,7 +90,7 @@ class Donated:
 
 
 class Torch:
-    """The same in torch, forward and backward by its autograd."""
+    """The same in torch, forward and backward by its autograd, on "cpu" or "gpu"."""
 
     def __init__(
         self,
@@ -99,8 +104,9 @@ class Torch:
         import torch
 
         self.torch, self.function, self.kind = torch, function, kind
-        self.device = device
-        x, g = (rivals.torch_array(torch, a).to(device) for a in (x, g))
+        self.on_gpu = device == "gpu"
+        where = "cuda" if self.on_gpu else "cpu"
+        x, g = (rivals.torch_array(torch, a).to(where) for a in (x, g))
         self.x, self.g = x.requires_grad_(kind == "vjp"), g
         self.repeats = repeats
 
@@ -109,19 +115,19 @@ class Torch:
             y = self.function(self.x)
             if self.kind == "vjp":
                 self.torch.autograd.grad(y, self.x, self.g)
-        if self.device != "cpu":
+        if self.on_gpu:
             self.torch.cuda.synchronize()
 
 
 def compiled_torch(
-    call: Callable[[Any], Any], name: str, *arguments: Any
+    name: str, call: Callable[[Any], Any], made: Callable[[Any], Torch]
 ) -> Torch | None:
     """torch.compile's, or a line that says why not."""
     import torch
 
     # Past its limit of recompilations it would silently run as without it.
     torch.compiler.reset()
-    contender = Torch(torch.compile(call), *arguments)
+    contender = made(torch.compile(call))
     try:
         contender()
     except Exception as error:
@@ -139,19 +145,25 @@ def contenders(
     g: Any,
     repeats: int,
     libraries: tuple[str, ...],
+    calls: int = 1,
+    device: str = "cpu",
 ) -> dict[str, Callable[[], None]]:
     """Ours, the copy, and whoever else has the function and was asked for.
 
-    For derivatives beyond the first, "value" is ours, the unit of their goal.
+    For derivatives beyond the first, "value" is ours, the unit of their goal. The copy
+    scales on the CPU, as a loop of XLA's; on a GPU it is the device's own.
     """
 
     def donated(function: Callable[[Any], Any], kind: str = kind) -> Donated:
-        return Donated(results(function, kind), x, g, repeats)
+        return Donated(results(function, kind), x, g, repeats, calls)
+
+    def in_torch(function: Callable[[Any], Any]) -> Torch:
+        return Torch(function, kind, x, g, repeats * calls, device)
 
     ours = call_of(jaxacts, name, settings)
     assert ours is not None
     found: dict[str, Callable[[], None]] = {
-        "copy": donated(ours, "copy"),
+        "copy": donated(ours, "copy" if device == "cpu" else "plain copy"),
         "jaxacts": donated(ours),
     }
     if kind in ("jvp", "second"):
@@ -162,9 +174,9 @@ def contenders(
     # Whose jvp would be two backward passes.
     if kind in ("value", "vjp") and (call := rivals.torch_call(name, settings)):
         if "torch" in libraries:
-            found["torch"] = Torch(call, kind, x, g, repeats)
+            found["torch"] = in_torch(call)
         if "torch.compile" in libraries:
-            compiled = compiled_torch(call, name, kind, x, g, repeats)
+            compiled = compiled_torch(name, call, in_torch)
             if compiled is not None:
                 found["torch.compile"] = compiled
     return found
