@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,17 +36,16 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Seconds of every contender in every round, each after a first untimed call.
 
-    A B C, A C B, C A B, C B A, and so on: each comes early and late, and after
-    different others.
+    The order is drawn anew for each round: what one leaves behind, in caches and in
+    threads that still spin, falls on all others alike.
     """
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    draw = random.Random(0)
     for call in contenders.values():
         call()
-    for turn in range(rounds):
-        first = turn % len(names)
-        order = names[first:] + names[:first]
-        for name in order if turn % 2 == 0 else order[::-1]:
+    for _ in range(rounds):
+        for name in draw.sample(names, len(names)):
             call = contenders[name]
             start = time.perf_counter()
             call()

@@ -4,7 +4,7 @@
     python benchmarks/speed.py --all --dtype float32
     python benchmarks/speed.py silu gelu --kind vjp --size cache --against jax.nn
 
-Everything runs in one process and in turns (A B C, A C B, ...), into donated
+Everything runs in one process and in turns (A B C, B A C, ...), into donated
 outputs: fresh memory costs more than the arithmetic and makes all functions look
 alike. The unit is one scaling copy of the array into a donated buffer, timed in the
 same turns; jvp and the second derivative are also given in multiples of the value. A

@@ -49,8 +49,7 @@ def memory(rows: Sequence[Row]) -> list[str]:
         "keeps, and temporary memory of the gradient of twelve dense layers (width "
         "1024, batch 256) in a scan, and unrolled in one jit, where XLA computes again "
         "what it pleases. Goals: one array of x's type kept, and at most "
-        f"{aims}. XLA's CPU backend widens 16-bit matrix products, which is most of "
-        "what bfloat16 takes here.",
+        f"{aims}. XLA's CPU backend widens 16-bit loops.",
         "",
         markdown(head, lines),
         "",
@@ -62,14 +61,16 @@ def seen(ours: Row, theirs: Row | None) -> str:
     """What of the saving a network sees."""
     if theirs is None:
         return ""
-    if ours["kept"] >= theirs["kept"]:
-        return "nothing to save"
-    share = {key: 1 - ours[key] / theirs[key] for key in ("scan", "unrolled")}
-    if share["scan"] < -WORTH:
-        return f"more in the scan, though less is kept{MISSED}"
-    gone = {"scan": "in the scan", "unrolled": "unrolled"}
-    where = [gone[key] for key, saved in share.items() if saved < WORTH]
-    return f"the saving vanishes {' and '.join(where)}" if where else ""
+    more, gone = [], []
+    for key, where in (("scan", "in the scan"), ("unrolled", "unrolled")):
+        saved = 1 - ours[key] / theirs[key]
+        if saved < -WORTH:
+            more.append(where)
+        elif saved < WORTH and ours["kept"] < theirs["kept"]:
+            gone.append(where)
+    words = [f"more {' and '.join(more)}{MISSED}"] if more else []
+    words += [f"the saving vanishes {' and '.join(gone)}"] if gone else []
+    return ", ".join(words)
 
 
 def compilation(rows: Sequence[Row]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import json
 import math
 import shutil
@@ -83,15 +84,15 @@ def test_fewer_pairs_than_the_fewest_cannot_hold_it(module):
     assert 2 * 0.5 ** (module("_timing").FEWEST_ROUNDS - 1) > 0.05
 
 
-def test_contenders_take_turns_and_each_comes_first(module):
+def test_contenders_take_turns_and_each_comes_after_each_other(module):
     calls = []
     contenders = {name: lambda n=name: calls.append(n) for name in "abc"}
-    seconds = module("_timing").interleaved(contenders, rounds=6)
+    seconds = module("_timing").interleaved(contenders, rounds=24)
     warm, turns = calls[:3], [calls[k : k + 3] for k in range(3, len(calls), 3)]
     assert warm == ["a", "b", "c"]
     assert all(sorted(turn) == ["a", "b", "c"] for turn in turns)
-    assert {turn[0] for turn in turns} == {"a", "b", "c"}
-    assert {len(times) for times in seconds.values()} == {6}
+    assert {tuple(turn[:2]) for turn in turns} == set(itertools.permutations("abc", 2))
+    assert {len(times) for times in seconds.values()} == {24}
 
 
 # --- records -------------------------------------------------------------------------
