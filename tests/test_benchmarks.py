@@ -95,6 +95,18 @@ def test_contenders_take_turns_and_each_comes_after_each_other(module):
     assert {len(times) for times in seconds.values()} == {24}
 
 
+def test_what_is_repeated_is_computed_every_time(module):
+    import jax.numpy as jnp
+
+    timed = module("_contenders")
+    x = jnp.linspace(-1.0, 1.0, 64)
+    repeated = timed.Donated(timed.results(jnp.sin, "vjp"), x, x, repeats=8)
+    compiled = repeated.call.lower(*repeated.inputs, *repeated.last).compile()
+    entry = compiled.as_text().split("ENTRY")[1]
+    assert " while(" in entry
+    assert " fusion(" not in entry, entry
+
+
 # --- records -------------------------------------------------------------------------
 
 
