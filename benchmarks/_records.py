@@ -44,9 +44,16 @@ def environment(*packages: str, **more: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         **more,
         "processor": _processor(),
-        "threads": len(os.sched_getaffinity(0)),
+        "threads": _threads(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def _threads() -> int | None:
+    """How many this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _processor() -> str:
