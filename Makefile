@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 
 .PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
-	slow-tests import-time speed memory compile resnet-speed
+	slow-tests import-time speed memory compile tpu gpu speed-page resnet-speed
 
 ci:
 	CI=true bash .ci/run
@@ -63,17 +63,39 @@ no-fma:
 import-time:
 	$(PYTHON) benchmarks/import_time.py
 
-# Value and gradient of the usual functions beside jax.nn and torch (some minutes);
-# ARGUMENTS="--all --dtype float32" for others.
+# Value, gradient, jvp and second derivative of the usual functions beside jax.nn and
+# torch, in memory, in cache and on other numbers; each row is kept in docs/speed.json as
+# it comes (about half an hour, alone on the machine). `make speed-page` shows it.
+# ROUNDS=15 for less; NAMES="silu gelu" for some.
+SPEED = $(PYTHON) benchmarks/speed.py $(NAMES) --save --rounds $(or $(ROUNDS),25)
 speed:
-	$(PYTHON) benchmarks/speed.py $(ARGUMENTS)
+	$(SPEED) --against jax.nn torch torch.compile
+	$(SPEED) --kind vjp --size cache --against jax.nn torch torch.compile
+	$(SPEED) --kind value --size cache
+	$(SPEED) --kind jvp second
+	$(SPEED) --distribution wide negative
 
-# What backward keeps, and how long tracing and compiling take.
+# What backward keeps, and how long tracing, compiling and eager calls take; kept in
+# docs/memory.json and docs/compile.json.
 memory:
-	$(PYTHON) benchmarks/memory.py $(ARGUMENTS)
+	$(PYTHON) benchmarks/memory.py $(NAMES) --save --dtype float32 bfloat16
 
 compile:
-	$(PYTHON) benchmarks/compile.py $(ARGUMENTS)
+	$(PYTHON) benchmarks/compile.py $(NAMES) --save --rounds $(or $(ROUNDS),25)
+
+# What a TPU's compiler says, without a TPU (needs libtpu), and its page.
+tpu:
+	$(PYTHON) benchmarks/tpu.py $(NAMES) --save
+	$(PYTHON) docs/tpu.py
+
+# Bandwidth on a GPU, where there is one.
+gpu:
+	$(PYTHON) benchmarks/gpu.py $(NAMES)
+
+# docs/speed.md, its picture and the table in README.md, from what was measured.
+speed-page:
+	$(PYTHON) docs/speed.py
+	$(PYTHON) docs/readme.py
 
 # Training steps of ResNets beside jax.nn and Flax's example (under 10 minutes);
 # ARGUMENTS="--all" for every usual function in both. Writes docs/resnet-speed.md.

@@ -1,4 +1,4 @@
-"""Rewrites the parts of README.md that are derived from the register.
+"""Rewrites the parts of README.md that are derived from register and records.
 
 python docs/readme.py          # rewrite
 python docs/readme.py --check  # exit 1 if it would change
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import accuracy
+import speed
 
 import jaxacts
 
@@ -34,7 +35,11 @@ def accuracy_table() -> str:
     return f"{accuracy.readme_table()}\n\n{accuracy.provenance()}"
 
 
-SECTIONS = {"functions": functions, "accuracy": accuracy_table}
+SECTIONS = {
+    "functions": functions,
+    "accuracy": accuracy_table,
+    "speed": speed.readme_section,
+}
 
 
 def rewritten(text: str) -> str:
@@ -53,7 +58,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
     old = README.read_text()
-    new = rewritten(old)
+    try:
+        new = rewritten(old)
+    except ValueError as error:  # of markers, or of a record
+        print(error, file=sys.stderr)
+        return 2
     if check:
         if new != old:
             print("README.md is not up to date: run docs/readme.py", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""Tables of the records that benchmarks keep, for docs/speed.py and docs/tpu.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+from _usual import USUAL, label
+
+__all__ = [
+    "MISSED",
+    "NONE",
+    "USUAL_LABELS",
+    "Row",
+    "against_goal",
+    "in_order",
+    "interval",
+    "is_written",
+    "markdown",
+    "number",
+    "provenance",
+]
+
+Row = Mapping[str, Any]
+MISSED = " ✗"
+NONE = "–"
+USUAL_LABELS = [label(name, settings) for name, settings in USUAL]
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def against_goal(figure: float | None, goal: float | None, digits: int = 2) -> str:
+    """A figure that should be at most the goal, marked where it is not."""
+    if figure is None:
+        return NONE
+    missed = goal is not None and figure > goal
+    return f"{figure:.{digits}f}{MISSED if missed else ''}"
+
+
+def provenance(rows: Iterable[Row]) -> str:
+    """Commands, versions, processor and date of the runs that rows come from."""
+    runs: list[Mapping[str, Any]] = []
+    for row in rows:
+        if row["run"] not in runs:
+            runs.append(row["run"])
+
+    def described(run: Mapping[str, Any]) -> str:
+        facts = (f"{key} {value}" for key, value in run.items() if key != "command")
+        return f"`{run['command']}`: {', '.join(facts)}"
+
+    return "; ".join(map(described, runs))
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """The usual functions first, in their order; the others by name."""
+
+    places = {name: place for place, name in enumerate(USUAL_LABELS)}
+    return sorted(rows, key=lambda r: (places.get(r["name"], len(places)), r["name"]))
+
+
+def number(ratio: Sequence[float] | None) -> str:
+    return f"{ratio[0]:.2f}" if ratio else NONE
+
+
+def interval(ratio: Sequence[float] | None) -> str:
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio) if ratio else NONE
+
+
+def is_written(path: Path, new: str, check: bool) -> bool:
+    """Writes a page, or only says whether that would change it."""
+    if check:
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if new != old:
+            print(f"{path.name} is not up to date: run docs/{Path(sys.argv[0]).name}")
+        return new == old
+    part = path.with_suffix(".part")
+    part.write_text(new, encoding="utf-8")
+    part.replace(path)
+    return True
