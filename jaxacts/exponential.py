@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
-from jaxacts import _xielu
+from jaxacts import _sigmoidal, _xielu
 from jaxacts._elementwise import activation
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
@@ -24,6 +24,28 @@ def _decay(x: Array, factor: Array | float, x_low: Array | None = None) -> Array
     below = num.clamp(x, None, 0.0)
     t, s1, s2 = num.exp_parts(below, jnp.zeros_like(x) if x_low is None else x_low)
     return num.scale(factor + factor * t, s1, s2)
+
+
+# What the power of two carries, so that α e^x is normal where it can be, and from
+# where on it is 0.
+_FACTOR = {"float32": 2.0**100, "float64": 2.0**500}
+_LEAST = {"float32": -157.3, "float64": -1055.66}
+
+
+def _short_decay(x: Array, factor: Array | float, low: Array | float = 0.0) -> Array:
+    """(factor + low) e^x for x < 0, in few operations."""
+    scale = _FACTOR[str(x.dtype)]
+    below = num.clamp(x, _LEAST[str(x.dtype)], 0.0)
+    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(below), scale)
+    return ((factor + (factor * t + low)) * p) * (1.0 / scale)
+
+
+def _short_expm1(x: Array) -> Array:
+    """e^x - 1 for x < 0, x elsewhere."""
+    below = num.clamp(x, -_sigmoidal.NEGLIGIBLE, 0.0)
+    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(below))
+    # p t is exact, and p - 1 to the last place; x = 0 with its sign.
+    return jnp.where(x < 0, (p - 1.0) + p * t, x)
 
 
 def _elu_reference(m, x, alpha=1):
@@ -39,8 +61,8 @@ def _elu_reference(m, x, alpha=1):
         Parameter(name="alpha", default=1.0, description="-α is the limit on the left"),
     ),
     cases=({}, {"alpha": 0.5}),
-    slope=lambda x, alpha: jnp.where(x > 0, 1.0, _decay(x, alpha)),
-    curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _decay(x, alpha)),
+    slope=lambda x, alpha: jnp.where(x > 0, 1.0, _short_decay(x, alpha)),
+    curvature=lambda x, alpha: jnp.where(x > 0, 0.0, _short_decay(x, alpha)),
     kinks=lambda alpha=1.0: (Kink(at=0.0, slope=alpha, curvature=alpha),),
     limits=lambda alpha=1.0: Limits(
         minus_infinity=(-alpha, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
@@ -56,7 +78,7 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
       >>> jaxacts.elu(jnp.array([-1.0, 2.0]))
       Array([-0.6321,  2.    ], dtype=float32)
     """
-    return jnp.where(x > 0, x, alpha * num.expm1(num.clamp(x, None, 0.0)))
+    return jnp.where(x > 0, x, alpha * _short_expm1(x))
 
 
 # --- CELU: the exponent is a quotient, kept with its rounding error ------------
@@ -148,17 +170,8 @@ def _selu_reference(m, x):
     return m.piecewise(x, [(0, "left")], pieces)
 
 
-def _times(text: str, x: Array) -> Array:
-    high, low = num.constant(text, x.dtype)
-    y = x * high
-    # No inf - inf, and a zero keeps its sign.
-    return jnp.where(y == 0, y, y + num.clamp(x, -1e30, 1e30) * low)
-
-
 def _selu_decay(x: Array) -> Array:
-    t, s1, s2 = num.exp_parts(num.clamp(x, None, 0.0), jnp.zeros_like(x))
-    high, low = num.constant(_SCALE_ALPHA, x.dtype)
-    return num.scale(high + (t * high + (1.0 + t) * low), s1, s2)
+    return _short_decay(x, *num.constant(_SCALE_ALPHA, x.dtype))
 
 
 @activation(
@@ -189,8 +202,14 @@ def selu(x: ArrayLike) -> Array:
       >>> jaxacts.selu(jnp.array([-1.0, 2.0]))
       Array([-1.1113,  2.1014], dtype=float32)
     """
-    below = num.expm1(num.clamp(x, None, 0.0))
-    return jnp.where(x > 0, _times(_SCALE, x), _times(_SCALE_ALPHA, below))
+    y = _short_expm1(x)
+    high, low = num.constant(_SCALE, x.dtype)
+    high_below, low_below = num.constant(_SCALE_ALPHA, x.dtype)
+    above = x > 0
+    first = y * jnp.where(above, high, high_below)
+    # No inf - inf, and a zero keeps its sign.
+    rest = num.clamp(y, None, 1e30) * jnp.where(above, low, low_below)
+    return jnp.where(first == 0, first, first + rest)
 
 
 # --- PELU -----------------------------------------------------------------------
