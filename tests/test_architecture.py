@@ -14,14 +14,14 @@ FLOORS = [
     | {"_coefficients_periodic", "_coefficients_nested", "_coefficients_gated"}
     | {"_coefficients_composed"},
     {"_registry", "_documentation", "_numerics"},
-    {"_pairs", "_program"},
+    {"_pairs", "_program", "_concrete", "_steps"},
     {"_trigonometric", "_nested"},
     {"_elementwise", "_gaussian", "_logistic", "_decay", "_mish"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
     | {"quadratic", "shrinkage", "inverse_root"}
     | {"periodic", "nested", "self_gated", "parametric", "composed", "pade"},
     {"normalizers", "gated", "sparse"},
-    {"initializers", "taylor"},
+    {"initializers", "taylor", "compressed"},
     {"linen", "verify"},
     {"testing"},
     {"__main__"},
