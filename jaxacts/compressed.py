@@ -270,9 +270,7 @@ def _slope(f: _Function, x: jax.Array) -> jax.Array:
 def _compressed(f: _Function, found: Steps, name: str) -> Callable[..., jax.Array]:
     encode = jax.jit(functools.partial(_packed, f, found))
     # Of a known code and an unknown tangent, backward keeps the code alone.
-    push = jax.checkpoint(
-        jax.jit(functools.partial(_scaled, found)), prevent_cse=False
-    )
+    push = jax.checkpoint(jax.jit(functools.partial(_scaled, found)), prevent_cse=False)
 
     @jax.custom_jvp
     def g(x: jax.Array) -> jax.Array:
