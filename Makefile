@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 
 .PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
-	slow-tests import-time speed memory compile
+	slow-tests import-time speed memory compile few-bit
 
 ci:
 	CI=true bash .ci/run
@@ -74,3 +74,9 @@ memory:
 
 compile:
 	$(PYTHON) benchmarks/compile.py $(ARGUMENTS)
+
+# docs/few-bit.md: errors and memory of few-bit slopes (five minutes), and fifty
+# training runs on Fashion-MNIST (about ten).
+few-bit:
+	$(PYTHON) benchmarks/few_bit_training.py --seeds 5
+	$(PYTHON) docs/few_bit.py --measure

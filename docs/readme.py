@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import accuracy
@@ -37,11 +38,14 @@ def accuracy_table() -> str:
 SECTIONS = {"functions": functions, "accuracy": accuracy_table}
 
 
-def rewritten(text: str) -> str:
-    for name, render in SECTIONS.items():
+def rewritten(
+    text: str, sections: Mapping[str, Callable[[], str]], page: str = "README.md"
+) -> str:
+    """The text with what stands between the markers of each section rendered anew."""
+    for name, render in sections.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         if begin not in text or end not in text:
-            raise ValueError(f"README.md lacks the markers {begin} and {end}")
+            raise ValueError(f"{page} lacks the markers {begin} and {end}")
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         block = f"{begin}\n{render()}\n{end}"
         text = re.sub(pattern, lambda _, b=block: b, text, flags=re.DOTALL)
@@ -53,7 +57,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
     old = README.read_text()
-    new = rewritten(old)
+    new = rewritten(old, SECTIONS)
     if check:
         if new != old:
             print("README.md is not up to date: run docs/readme.py", file=sys.stderr)

@@ -394,7 +394,21 @@ def _chosen(bits: Sequence[jax.Array], numbers: Sequence[Any]) -> Any:
         for bit in bits:
             place = 2 * place + bit.astype(jnp.int32)
         return jnp.asarray(np.array(numbers))[place]
+    if len(bits) == 1:
+        return _either(bits[0], *numbers)
     half = len(numbers) // 2
     return jnp.where(
         bits[0], _chosen(bits[1:], numbers[half:]), _chosen(bits[1:], numbers[:half])
     )
+
+
+def _either(bit: jax.Array, clear: Any, set_: Any) -> jax.Array:
+    """One of two constants, as ``where``.
+
+    `where` spreads constants to whole arrays, which JAX takes out of the body of a
+    scan and keeps: more than the codes save. Their bits may stay scalars.
+    """
+    dtype = np.asarray(clear).dtype
+    kind = np.dtype(f"uint{8 * dtype.itemsize}")
+    a, b = (kind.type(np.asarray(number).view(kind)) for number in (clear, set_))
+    return jax.lax.bitcast_convert_type((-bit.astype(kind) & (a ^ b)) ^ a, dtype)

@@ -278,6 +278,20 @@ def test_a_scan_over_layers_takes_the_bits_and_no_more():
     assert scan_bytes(TANH(4)) == pytest.approx(4 / 8, abs=0.1)
 
 
+def scan_temporary(f, layers=8, elements=4096):
+    def loss(w, x):
+        return lax.scan(lambda x, w: (f(x * w), None), x, w)[0].sum()
+
+    shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((layers,), (elements,))]
+    analysis = jax.jit(jax.grad(loss)).lower(*shapes).compile().memory_analysis()
+    return 8 * analysis.temp_size_in_bytes / (layers * elements)
+
+
+def test_levels_do_not_become_arrays_that_a_scan_keeps_beside_its_loop():
+    # Bits an element and layer; one array of float32 would be 4 of 8 layers.
+    assert scan_temporary(TANH(4)) - scan_temporary(TANH(1)) == pytest.approx(3, abs=1)
+
+
 # --- errors -------------------------------------------------------------------------
 
 
