@@ -5,8 +5,7 @@
 Figures from XLA's and JAX's own account, not from a clock: bytes an element that
 `jax.vjp` keeps, and the peak temporary memory of the gradient of twelve dense layers
 of width 1024, batch 256, in a scan and one after the other in one jit. With
-``--bits`` each function follows
-again as `jaxacts.compressed.few_bit` of so many bits.
+``--bits`` each function follows again as `jaxacts.compressed.few_bit`.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class SlopeError:
     Attributes:
       levels: how many there are.
       rms: the root of the mean square error for a standard normal input.
-      largest: the largest error at a finite input, or ``inf`` where the true slope
-        has no bound.
+      largest: the largest error of all inputs tried, and at the infinities; ``inf``
+        where the record says that the true slope has no bound.
       at: where that is.
     """
 
@@ -47,7 +47,7 @@ def slope_error(
     bits: int,
     reference: str | Callable[..., Any] | None = None,
 ) -> SlopeError:
-    """Measures a few-bit slope, as float32 code computes it, against exact balls.
+    """Measures a few-bit slope, as float32 code computes it, against exact truth.
 
     The mean is by Gauss quadrature between the steps and the kinks; the largest
     error is looked for at the same points, on both sides of each step and kink, and
