@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -52,9 +52,9 @@ def few_bit(activation: str | _Function, bits: int = 4) -> Callable[..., jax.Arr
 
     Forward mode uses q too, so it agrees with reverse mode. A second derivative
     raises TypeError, unless the slope is reproduced exactly: that of q would be 0.
-    Codes are padded to a multiple of 8 elements. Examples (what lies along the first axis) of 128 numbers and more are packed one by
-    one, so that a batch sharded over devices stays where it is; under ``vmap`` every
-    example is an array of its own.
+    Codes are padded to a multiple of 8 elements. Examples (what lies along the first
+    axis) of 128 numbers and more are packed one by one, so that a batch sharded over
+    devices stays where it is; under ``vmap`` every example is an array of its own.
 
     Args:
       activation: a registered name, with or without settings in text, as in
@@ -98,9 +98,9 @@ def one_bit(activation: str | _Function) -> Callable[..., jax.Array]:
 
     Value and gradient are those of the activation, to the last bit; see `few_bit`.
     The two values are read off the slope itself, at all numbers of bfloat16.
-    ``jaxacts.relu`` keeps its output, which a dense or convolutional layer after it keeps
-    too: there one bit is one bit more. It pays where nothing else keeps the output, and
-    in a scan over layers, where JAX stores it twice.
+    ``jaxacts.relu`` keeps its output, which a dense or convolutional layer after it
+    keeps too: there one bit is one bit more. It pays where nothing else keeps the
+    output, and in a scan over layers, where JAX stores it twice.
 
     Args:
       activation: as in `few_bit`.
@@ -157,6 +157,10 @@ def steps(activation: str | _Function, bits: int = 4) -> Steps:
 def _single(activation: str | _Function) -> _Function:
     """The activation as a function of x alone, or an error."""
     f = _registry.get(activation)
+    if not isinstance(f, Hashable):
+        raise TypeError(
+            f"activation={title(f)} cannot be hashed; wrap it in a function"
+        )
     try:
         if isinstance(activation, str):
             name, given = _registry.parse(activation)

@@ -42,8 +42,12 @@ TANH = functools.partial(few_bit, jnp.tanh)
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [("gelu", "float32"), ("elu", "bfloat16"), ("relu", "float16")]
-    + [("relu", "float8_e5m2")],
+    [
+        ("gelu", "float32"),
+        ("elu", "bfloat16"),
+        ("relu", "float16"),
+        ("relu", "float8_e5m2"),
+    ],
 )
 def test_the_value_is_that_of_the_function_to_the_last_bit(name, dtype):
     x = grid(dtype)
