@@ -75,8 +75,8 @@ memory:
 compile:
 	$(PYTHON) benchmarks/compile.py $(ARGUMENTS)
 
-# docs/few-bit.md: errors and memory of few-bit slopes (five minutes), and fifty
-# training runs on Fashion-MNIST (about ten).
+# docs/few-bit.md: fifty training runs on Fashion-MNIST (about ten minutes), then errors
+# and memory of few-bit slopes (about five).
 few-bit:
 	$(PYTHON) benchmarks/few_bit_training.py --seeds 5
 	$(PYTHON) docs/few_bit.py --measure

@@ -18,7 +18,7 @@ import numpy as np
 __all__ = ["CELLS", "Steps", "at_least", "centres", "fitted", "small_numbers"]
 
 CELLS = 1 << 16
-_COARSE = 1 << 10
+_COARSE = 1 << 9
 # Beyond, the density is below 1e-14.
 _FAR = 8.0
 _SWEEPS = 100
@@ -104,9 +104,24 @@ class _Sums:
         return np.add.reduceat(self.weights * self.values, starts) / mass
 
 
+def _coarse(sums: _Sums) -> np.ndarray:
+    """Boundaries of coarse cells, close where those of many pieces would be.
+
+    Of many pieces the best have a density of |f''|^(2/3) φ^(1/3) (Panter and Dite,
+    1951). A quarter of the cells are spread evenly, for f' that is flat.
+    """
+    rise = np.abs(np.diff(sums.values, append=sums.values[-1]))
+    dense = np.cumsum(rise ** (2 / 3) * sums.weights ** (1 / 3))
+    even = np.arange(1, CELLS + 1) / CELLS
+    share = 0.75 * dense / dense[-1] + 0.25 * even
+    inner = np.searchsorted(share, np.arange(1, _COARSE) / _COARSE) + 1
+    # Both sides of the cell in which a jump is.
+    return np.unique(np.clip([0, CELLS, *inner, *(inner - 1)], 0, CELLS))
+
+
 def _optimal(sums: _Sums, pieces: int) -> np.ndarray:
     """Boundaries of the best partition whose boundaries are those of coarse cells."""
-    cells = np.arange(0, CELLS + 1, CELLS // _COARSE)
+    cells = _coarse(sums)
     error = sums.error(cells[:, None], cells[None, :])
     # A piece ends after it starts.
     error[np.tril_indices(len(cells))] = np.inf
@@ -116,7 +131,7 @@ def _optimal(sums: _Sums, pieces: int) -> np.ndarray:
         total = best[:, None] + error
         choices.append(total.argmin(axis=0))
         best = total.min(axis=0)
-    found = [_COARSE]
+    found = [len(cells) - 1]
     for choice in reversed(choices):
         found.append(int(choice[found[-1]]))
     return cells[[0, *found[::-1]]]
@@ -184,4 +199,6 @@ def at_least(threshold: float, dtype: type[np.floating]) -> np.floating:
     if -tiny < threshold <= 0:
         return dtype(0)
     rounded = dtype(threshold)
-    return rounded if rounded >= threshold else np.nextafter(rounded, dtype(np.inf))
+    # As doubles: NumPy would round the threshold before it compares.
+    enough = float(rounded) >= threshold
+    return rounded if enough else np.nextafter(rounded, dtype(np.inf))

@@ -147,6 +147,17 @@ def test_a_jump_of_the_slope_is_a_threshold_to_the_last_bit():
         assert (jax.grad(bent)(0.0) > 0.9) == (is_right is jnp.greater_equal)
 
 
+@pytest.mark.parametrize("kink", [-3.0, 3.0])
+def test_a_threshold_is_on_the_same_side_of_a_kink_in_float32(kink):
+    """The next number of float64 is the same one in float32."""
+    f = compressed.few_bit(
+        lambda x: jnp.where(x > kink, 2 * x, 0.1 * jnp.sin(x)) - kink, 2
+    )
+    x = np.float32(kink)
+    assert jax.grad(f)(jnp.nextafter(x, np.float32(9))) > 1.5
+    assert jax.grad(f)(x) < 0.2
+
+
 def is_two_slopes(case):
     try:
         compressed.one_bit(case.function)
