@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 
 .PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
-	slow-tests import-time speed memory compile tpu gpu speed-page resnet-speed
+	slow-tests import-time speed memory compile tpu gpu speed-page resnet-speed few-bit
 
 ci:
 	CI=true bash .ci/run
@@ -102,3 +102,9 @@ speed-page:
 resnet-speed:
 	$(PYTHON) benchmarks/resnet.py --save $(ARGUMENTS)
 	$(PYTHON) docs/resnet_speed.py
+
+# docs/few-bit.md: fifty training runs on Fashion-MNIST (about ten minutes), then errors
+# and memory of few-bit slopes (about five).
+few-bit:
+	$(PYTHON) benchmarks/few_bit_training.py --seeds 5
+	$(PYTHON) docs/few_bit.py --measure

@@ -1,11 +1,12 @@
 """What backward keeps of each activation, beside jax.nn.
 
-    python benchmarks/memory.py [FUNCTION ...] [--dtype bfloat16]
+    python benchmarks/memory.py [FUNCTION ...] [--dtype bfloat16] [--bits 1 4]
 
 Three figures from XLA's and JAX's own account, not from a clock: bytes an element
 that `jax.vjp` keeps, and the peak temporary memory of the gradient of twelve dense
 layers of width 1024, batch 256, in a scan and unrolled in one jit. Unrolled, XLA
-computes again what it pleases, and what a rule keeps may not matter.
+computes again what it pleases, and what a rule keeps may not matter. With ``--bits``
+each function follows again as `jaxacts.compressed.few_bit`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ def main() -> int:
     dtypes = ("float32", "bfloat16")
     parser.add_argument("--dtype", nargs="+", default=["float32"], choices=dtypes)
     parser.add_argument(
+        "--bits", nargs="+", type=int, default=[], metavar="N", choices=range(1, 9)
+    )
+    parser.add_argument(
         "--save", action="store_true", help=f"keep in docs/{RECORD.name}"
     )
     options = parser.parse_args()
@@ -94,6 +98,10 @@ def main() -> int:
             for key in ("kept", "scan", "unrolled")
         ]
         print(f"{row['name']:26} {dtype:9} {'   '.join(cells)}", flush=True)
+        for bits in options.bits:
+            few = figures(jaxacts.compressed.few_bit(row["name"], bits), dtype)
+            cells = [f"{few[key]:7.3g}" + " " * 10 for key in few]
+            print(f"{'  bits: ' + str(bits):26} {dtype:9} {'   '.join(cells)}")
         if options.save:
             _records.save(RECORD, [row], ("name", "dtype"), run)
     return 0

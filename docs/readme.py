@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import accuracy
@@ -42,11 +43,14 @@ SECTIONS = {
 }
 
 
-def rewritten(text: str) -> str:
-    for name, render in SECTIONS.items():
+def rewritten(
+    text: str, sections: Mapping[str, Callable[[], str]], page: str = "README.md"
+) -> str:
+    """The text with what stands between the markers of each section rendered anew."""
+    for name, render in sections.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         if begin not in text or end not in text:
-            raise ValueError(f"README.md lacks the markers {begin} and {end}")
+            raise ValueError(f"{page} lacks the markers {begin} and {end}")
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         block = f"{begin}\n{render()}\n{end}"
         text = re.sub(pattern, lambda _, b=block: b, text, flags=re.DOTALL)
@@ -59,7 +63,7 @@ def main() -> int:
     check = parser.parse_args().check
     old = README.read_text()
     try:
-        new = rewritten(old)
+        new = rewritten(old, SECTIONS)
     except ValueError as error:  # of markers, or of a record
         print(error, file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ plots and the verification are modules with extras of their own.
 # Star imports give type checkers the functions; what else they bring in is
 # removed below.
 from jaxacts import _registry
+from jaxacts import compressed as compressed
 from jaxacts import initializers as initializers
 from jaxacts import taylor as taylor
 from jaxacts._registry import get, names, spec

@@ -9,10 +9,9 @@ float64, to 1e-9 for smooth functions and for those with kinks or jumps.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxacts import _registry
+from jaxacts._concrete import elementwise_unit, exact_evaluation, title
 
 __all__ = ["gain", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform"]
 
@@ -56,7 +56,7 @@ def gain(
       >>> round(jaxacts.initializers.gain("relu", centered=True), 6)
       1.712859
     """
-    shown = activation if isinstance(activation, str) else _shown(activation)
+    shown = title(activation)
     mean, square = _moments(activation, shown, settings)
     spread = square - mean * mean if centered else square
     if not spread > 1e-12 * square:
@@ -139,10 +139,6 @@ def _scaled(factor: float, distribution: Any, options: dict[str, Any]) -> Initia
 # --- the function ---------------------------------------------------------------
 
 
-def _shown(activation: Any) -> str:
-    return getattr(activation, "__name__", repr(activation))
-
-
 def _moments(
     activation: str | Callable[..., Any], shown: str, settings: dict[str, Any]
 ) -> tuple[float, float]:
@@ -199,9 +195,12 @@ def _normal_moments(
     edges = np.union1d(
         np.arange(-_FAR, _FAR + 1), [k for k in kinks if abs(k) < _FAR]
     ).astype(np.float64)
-    with _exact_evaluation():
+    with exact_evaluation():
         # f may compute in less than float64, whatever it is given.
-        tolerance = max(_TOLERANCE, _check_elementwise(f, shown))
+        unit = elementwise_unit(f, (_BATCH, len(_NODES)))
+        if unit is None:
+            raise ValueError(f"activation={shown} is not elementwise; it has no gain")
+        tolerance = max(_TOLERANCE, unit)
         left, right = edges[:-1], edges[1:]
         whole = _panels(f, shown, left, right)
         done = np.zeros(2)
@@ -251,34 +250,3 @@ def _panels(
 
 def _values(f: Callable[..., Any], x: np.ndarray) -> np.ndarray:
     return np.asarray(f(jnp.asarray(x)), np.float64)
-
-
-@contextlib.contextmanager
-def _exact_evaluation() -> Iterator[None]:
-    """float64 on the CPU, and at once, whatever surrounds it."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(jax.enable_x64(True))
-        stack.enter_context(jax.numpy_dtype_promotion("standard"))
-        stack.enter_context(jax.ensure_compile_time_eval())
-        # There is none where JAX_PLATFORMS leaves it out.
-        with contextlib.suppress(RuntimeError):
-            cpu = jax.local_devices(backend="cpu")[0]
-            stack.enter_context(jax.default_device(cpu))
-        yield
-
-
-def _check_elementwise(f: Callable[..., Any], shown: str) -> float:
-    """Refuses f if a value depends on its neighbours; returns the unit of f's dtype."""
-    wrong = ValueError(f"activation={shown} is not elementwise; it has no gain")
-    x = np.linspace(-2.0, 2.0, _BATCH * len(_NODES)).reshape(_BATCH, -1)
-    other = x.copy()
-    other[::2, ::3] = 0.7 - x[::2, ::3]
-    y, z = f(jnp.asarray(x)), f(jnp.asarray(other))
-    for found in (y, z):
-        if not isinstance(found, jax.Array | np.ndarray) or found.shape != x.shape:
-            raise wrong
-    unit = float(jnp.finfo(y.dtype).eps) if jnp.issubdtype(y.dtype, jnp.floating) else 0
-    y, z = np.asarray(y, np.float64), np.asarray(z, np.float64)
-    if not np.allclose(y[x == other], z[x == other], rtol=1e-6, equal_nan=True):
-        raise wrong
-    return unit

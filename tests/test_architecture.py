@@ -15,7 +15,7 @@ FLOORS = [
     | {"_coefficients_composed", "_coefficients_sigmoidal"}
     | {"_coefficients_gelu", "_coefficients_mish"},
     {"_registry", "_documentation", "_numerics"},
-    {"_pairs", "_program"},
+    {"_pairs", "_program", "_concrete", "_steps"},
     {"_trigonometric", "_nested", "_expansion", "_triples"},
     {"_elementwise", "_gaussian", "_logistic", "_sigmoidal", "_squareplus", "_xielu"},
     {"_gelu_erf", "_gelu_tanh", "_mish"},
@@ -23,7 +23,7 @@ FLOORS = [
     | {"quadratic", "shrinkage", "inverse_root"}
     | {"periodic", "nested", "self_gated", "parametric", "composed", "pade"},
     {"normalizers", "gated", "sparse"},
-    {"initializers", "taylor"},
+    {"initializers", "taylor", "compressed"},
     {"linen", "verify"},
     {"testing"},
     {"__main__"},

@@ -328,12 +328,13 @@ def _verify_dtype(
     against: list[Measurement] = []
     candidate = Candidate.of(target, form)
     if "accuracy" in checks and orders:
-        try:
-            measurements = _measure(target, candidate, orders, chunks, **options)
-            for measured in measurements:
-                findings += accuracy.findings(measured)
-        except EvaluationError as error:
-            findings.append(_failed("accuracy", form, error))
+        measurements, failure = _measurable(
+            target, candidate, orders, chunks, **options
+        )
+        for measured in measurements:
+            findings += accuracy.findings(measured)
+        if failure is not None:
+            findings.append(_failed("accuracy", form, failure))
         if other is not None:
             try:
                 rival = Candidate.of(other, form)
@@ -346,6 +347,19 @@ def _verify_dtype(
         except EvaluationError as error:
             findings.append(_failed("special value", form, error))
     return _report(target, measurements, findings, against)
+
+
+def _measurable(
+    target: Target, candidate: Candidate, orders: Sequence[int], *rest: Any, **more: Any
+) -> tuple[list[Measurement], EvaluationError | None]:
+    """The orders below the first that cannot be evaluated, and why it cannot."""
+    failure = None
+    while orders:
+        try:
+            return _measure(target, candidate, orders, *rest, **more), failure
+        except EvaluationError as error:
+            failure, orders = error, orders[:-1]
+    return [], failure
 
 
 def _measure(

@@ -163,8 +163,8 @@ def residuals(
         known[_identity(x)] = "input"
     seen: dict[tuple[str, bytes], Residual] = {}
     for leaf in jax.tree_util.tree_leaves(pull):
-        if np.size(leaf) < _ELEMENTS:
-            continue
+        if 8 * leaf.size * leaf.dtype.itemsize < _ELEMENTS:
+            continue  # less than one bit an element
         identity = _identity(leaf)
         seen[identity] = Residual(
             origin=known.get(identity, "new"),
