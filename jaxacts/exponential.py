@@ -170,6 +170,17 @@ def _selu_reference(m, x):
     return m.piecewise(x, [(0, "left")], pieces)
 
 
+def _selu_value(x: Array) -> Array:
+    y = _short_expm1(x)
+    high, low = num.constant(_SCALE, x.dtype)
+    high_below, low_below = num.constant(_SCALE_ALPHA, x.dtype)
+    above = x > 0
+    first = y * jnp.where(above, high, high_below)
+    # No inf - inf, and a zero keeps its sign.
+    rest = num.clamp(y, None, 1e30) * jnp.where(above, low, low_below)
+    return jnp.where(first == 0, first, first + rest)
+
+
 def _selu_decay(x: Array) -> Array:
     return _short_decay(x, *num.constant(_SCALE_ALPHA, x.dtype))
 
@@ -202,14 +213,7 @@ def selu(x: ArrayLike) -> Array:
       >>> jaxacts.selu(jnp.array([-1.0, 2.0]))
       Array([-1.1113,  2.1014], dtype=float32)
     """
-    y = _short_expm1(x)
-    high, low = num.constant(_SCALE, x.dtype)
-    high_below, low_below = num.constant(_SCALE_ALPHA, x.dtype)
-    above = x > 0
-    first = y * jnp.where(above, high, high_below)
-    # No inf - inf, and a zero keeps its sign.
-    rest = num.clamp(y, None, 1e30) * jnp.where(above, low, low_below)
-    return jnp.where(first == 0, first, first + rest)
+    return _selu_value(x)
 
 
 # --- PELU -----------------------------------------------------------------------
