@@ -19,6 +19,9 @@ coefficients:
 	$(PYTHON) docs/numerics/coefficients_nested.py
 	$(PYTHON) docs/numerics/coefficients_gated.py
 	$(PYTHON) docs/numerics/coefficients_composed.py
+	$(PYTHON) docs/numerics/coefficients_sigmoidal.py
+	$(PYTHON) docs/numerics/coefficients_gelu.py
+	$(PYTHON) docs/numerics/coefficients_mish.py
 	$(PYTHON) -m ruff format jaxacts/_coefficients*.py
 
 # Rewrites the generated parts of README.md.

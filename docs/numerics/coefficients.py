@@ -134,11 +134,6 @@ def over_zero(f: Function, root: mp.mpf) -> Function:
     return removable(lambda d: f(root + d) / d, mp.mpf(0), mp.diff(f, root))
 
 
-def silu_bracket(z):
-    """silu'(-z) e^z (1 + e^-z)²."""
-    return 1 - z + mp.exp(-z)
-
-
 def silu_slope(x):
     """silu'(x) / e^x."""
     u = mp.exp(x)
@@ -158,23 +153,6 @@ def silu_tail_constant(e):
 def silu_tail_linear(e):
     """B of the same."""
     return (2 + e) / (1 + e) ** 2
-
-
-def mish_slope(x):
-    """mish'(x) / e^x."""
-    u = mp.exp(x)
-    bracket = 4 * (1 + x) + u * (6 + 4 * x) + 4 * u**2 + u**3
-    return bracket / (2 + u * (2 + u)) ** 2
-
-
-def mish_tail_constant(e):
-    """A in mish'(-z) = e ((1 - z) + e (A + z B)), e = e^-z."""
-    return -(1 + e) / (2 + e * (2 + e))
-
-
-def mish_tail_linear(e):
-    """B of the same."""
-    return (4 + 8 * e + 4 * e**2 + e**3) / (2 + e * (2 + e)) ** 2
 
 
 def mish_curvature_negative(x):
@@ -233,13 +211,6 @@ def _gelu_tanh_argument(z):
     return c * (z + k * z**3), c * (1 + 3 * k * z**2), c * 6 * k * z
 
 
-def gelu_tanh_slope(z):
-    """gelu'(-z) e^a."""
-    a, a1, _ = _gelu_tanh_argument(z)
-    q = 1 / (1 + mp.exp(-a))
-    return q * (1 - z * a1 * q)
-
-
 def gelu_tanh_curvature(z):
     """gelu''(z) e^a."""
     a, a1, a2 = _gelu_tanh_argument(z)
@@ -252,13 +223,10 @@ RATIO_CENTRE = 4
 
 ZEROS = {
     # name: (bracket, start of the search, half-width of the patch)
-    "SILU_BRACKET": (silu_bracket, "1.278", "0.3"),
     "SILU_SLOPE": (silu_slope, "-1.278", "0.9"),
     "SILU_CURVATURE": (silu_curvature, "2.399", "1.2"),
-    "MISH_SLOPE": (mish_slope, "-1.192", "0.75"),
     "MISH_CURVATURE_NEGATIVE": (mish_curvature_negative, "-2.256", "1.4"),
     "MISH_CURVATURE_POSITIVE": (mish_curvature_positive, "1.49", "1.3"),
-    "GELU_TANH_SLOPE": (gelu_tanh_slope, "0.752", "0.5"),
     "GELU_TANH_CURVATURE": (gelu_tanh_curvature, "1.42", "0.6"),
 }
 
@@ -269,8 +237,6 @@ TAILS = {
     # name: (function, least z)
     "SILU_TAIL_CONSTANT": (silu_tail_constant, "2.1"),
     "SILU_TAIL_LINEAR": (silu_tail_linear, "2.1"),
-    "MISH_TAIL_CONSTANT": (mish_tail_constant, "1.85"),
-    "MISH_TAIL_LINEAR": (mish_tail_linear, "1.85"),
     "MISH_LEFT_CONSTANT": (mish_left_constant, "3.5"),
     "MISH_LEFT_LINEAR": (mish_left_linear, "3.5"),
     "MISH_RIGHT_CONSTANT": (mish_right_constant, "2.7"),
