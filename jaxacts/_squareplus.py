@@ -18,10 +18,11 @@ __all__ = ["curvature", "slope", "value"]
 
 # Beyond, b <= 1e6 is lost in x² + b; further on, x² overflows.
 _FAR = 2.0**40
-# What x is multiplied by there: a power of two.
-_SHRINK = 2.0**-64
-# Here the slope is 0, and squares are finite once it is multiplied.
-_END = {"float32": 2.0**103, "float64": 2.0**540}
+# What x is multiplied by there, so that neither cubes nor their inverses overflow.
+_SHRINK = {"float32": 2.0**-32, "float64": 2.0**-200}
+# Where the slope is 0, and where the curvature is.
+_SLOPE_END = {"float32": 2.0**80, "float64": 2.0**545}
+_CURVATURE_END = {"float32": 2.0**55, "float64": 2.0**400}
 
 
 class _Parts(NamedTuple):
@@ -35,11 +36,13 @@ class _Parts(NamedTuple):
     shrink: Array
 
 
-def _parts(x: Array, b: Array, again: bool = False) -> _Parts:
+def _parts(
+    x: Array, b: Array, end: dict[str, float] = _SLOPE_END, again: bool = False
+) -> _Parts:
     """``again``: in other words than before, so that XLA does not store the root."""
-    z = num.clamp(jnp.abs(x), None, _END[str(x.dtype)])
+    z = num.clamp(jnp.abs(x), None, end[str(x.dtype)])
     far = z > _FAR
-    shrink = jnp.where(far, _SHRINK, 1.0)
+    shrink = jnp.where(far, _SHRINK[str(x.dtype)], 1.0)
     z, b = z * shrink, jnp.where(far, 0.0, b)
     if is_rough():
         s, none = z * z + b, jnp.zeros_like(z)
@@ -95,7 +98,7 @@ def slope(x: Array, b: Array) -> Array:
 def curvature(x: Array, b: Array) -> Array:
     """b/(2 h³)."""
     x, b = jnp.broadcast_arrays(x, b)
-    v = _parts(x, b)
+    v = _parts(x, b, _CURVATURE_END)
     y = _hidden((0.5 * b) / (v.s * v.h))
     if not is_rough():
         y = y - y * (v.error + v.s_low * num.reciprocal_guess(v.s))
