@@ -1,12 +1,6 @@
-"""Mish and two derivatives, in e = e^-|x|.
-
-tanh(softplus(x)) = N e/D for x < 0 and N/D for x > 0, N = 2 + e and 1 + 2e,
-D = N + e (1 + e) and N + 2e².
-"""
+"""Mish and two derivatives, by polynomials of x, e^x and e^-x."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -15,39 +9,6 @@ from jaxacts import _numerics as num
 from jaxacts._exact import Array, is_rough
 
 __all__ = ["curvature", "slope", "value"]
-
-
-class _Parts(NamedTuple):
-    """e = e^-|x| = (1 + t) s1 s2; N, D and 1/D = q, with rounding errors."""
-
-    e: Array
-    t: Array
-    s1: Array
-    s2: Array
-    n: Array
-    n_low: Array
-    d: Array
-    d_low: Array
-    q: Array
-    delta: Array
-
-
-def _parts(x: Array) -> _Parts:
-    t, s1, s2 = num.exp_parts(-num.magnitude(x), jnp.zeros_like(x))
-    s = s1 * s2
-    below = x < 0
-    ones, step = jnp.where(below, 2.0, 1.0), jnp.where(below, s, 2.0 * s)
-    # Below 2^-20 the exponential is short against a sum that must be exact.
-    large = s > 1e-6
-    base = jnp.where(large, ones + step, ones)
-    rest = jnp.where(large, step * t, step + step * t)
-    n = base + rest
-    n_low = rest - (n - base)
-    e = num.scale(1.0 + t, s1, s2)
-    more = e * jnp.where(below, 1.0 + e, 2.0 * e)
-    d = n + more
-    d_low = (more - (d - n)) + n_low
-    return _Parts(e, t, s1, s2, n, n_low, d, d_low, *num.inverse(d, d_low))
 
 
 def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
@@ -61,7 +22,7 @@ def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
 # e^-x beyond; up to the first, e^x is small.
 _TAIL, _FIRST, _LAST = -2.0, -0.625, 0.75
 _FIRST_SLOPE = -0.5
-_CENTRE, _CENTRE_SLOPE = 60 / 1024, 75 / 1024
+_CENTRE, _CENTRE_SLOPE, _CENTRE_CURVATURE = 60 / 1024, 75 / 1024, -259 / 1024
 # What the power of two carries so that it is normal where the result is.
 _FACTOR = {"float32": 2.0**36, "float64": 2.0**80}
 
@@ -125,38 +86,17 @@ def slope(x: Array) -> Array:
 
 def curvature(x: Array) -> Array:
     """Its second derivative."""
-    p = _parts(x)
-    e, near = p.e, num.clamp(x, -1e3, 1e3)
+    t, s1, s2 = num.exp_parts(-num.magnitude(x), jnp.zeros_like(x))
+    e, near = num.scale(1.0 + t, s1, s2), num.clamp(x, -1e3, 1e3)
     below = x < 0
-    # Around 0, 4 e B/D³ for x < 0 and 4 e² B/D³ for x > 0.
-    left = (4.0 + 2.0 * near) + e * (
-        (8.0 + 2.0 * near) + e * ((6.0 - 3.0 * near) + e * (2.0 - 2.0 * near))
-    )
-    right = (2.0 - 2.0 * near) + e * (
-        (6.0 - 3.0 * near) + e * ((8.0 + 2.0 * near) + e * (4.0 + 2.0 * near))
-    )
-    w = jnp.where(below, left, right) * (4.0 * (p.q * (p.q * p.q)))
     # Beyond the two zeros, e (2 + x + e ...) and e² (8 - 8 x + e ...).
-    tail = jnp.where(
-        below,
-        (2.0 + near) + _linear(e, 0.0302, -near, "MISH_LEFT"),
-        (8.0 - 8.0 * near) + _linear(e, 0.0672, near, "MISH_RIGHT"),
-    )
-    far = jnp.abs(x - 0.43) > 2.34  # x < -1.9 or x > 2.7: around or beyond a zero
-    low = jnp.where(far, 0.0, w * (3.0 * p.delta))
-    w = jnp.where(far, tail, w)
+    left = (2.0 + near) + _linear(e, 0.0302, -near, "MISH_LEFT")
+    right = (8.0 - 8.0 * near) + _linear(e, 0.0672, near, "MISH_RIGHT")
     # One factor e of the right side's e²; the other is multiplied in the end.
-    s = p.s1 * p.s2
-    low = jnp.where(below, low, s * (low + p.t * (w + low)))
-    w = jnp.where(below, w, s * w)
-    w, low = num.patched(
-        num.distance(near, "MISH_CURVATURE_NEGATIVE"),
-        (w, low),
-        1.4,
-    )
-    w, low = num.patched(
-        num.distance(near, "MISH_CURVATURE_POSITIVE"),
-        (w, low),
-        1.3,
-    )
-    return num.finish(w, low, p.t, p.s1, p.s2)
+    right = (s1 * s2) * right
+    y = jnp.where(below, left, right), jnp.where(below, 0.0, t * right)
+    y = num.patched(num.distance(near, "MISH_CURVATURE_NEGATIVE"), y, 1.4)
+    y = num.patched(num.distance(near, "MISH_CURVATURE_POSITIVE"), y, 1.3)
+    outside = num.finish(*y, t, s1, s2)
+    middle = _middle("MIDDLE_CURVATURE", x, _CENTRE_CURVATURE)
+    return jnp.where((x > -0.86) & (x < 0.195), middle, outside)

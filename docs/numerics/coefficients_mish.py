@@ -69,6 +69,14 @@ def middle_slope(x):
     return mp.exp(x) * slope(x)
 
 
+def curvature(x):
+    """mish''(x)"""
+    u = mp.exp(x)
+    first = 4 + 8 * u + 6 * u**2 + 2 * u**3
+    bracket = first + x * (2 + 2 * u - 3 * u**2 - 2 * u**3)
+    return 4 * u * bracket / (2 + u * (2 + u)) ** 3
+
+
 # e^x serves up to FIRST (in the slope, FIRST_SLOPE), a polynomial in x from there to
 # LAST, e^-x from there; up to TAIL, e^x is small.
 TAIL, FIRST, LAST = mp.mpf(-2), mp.mpf("-0.625"), mp.mpf("0.75")
@@ -76,6 +84,9 @@ FIRST_SLOPE = mp.mpf("-0.5")
 # Here the values are floats, to a thirtieth of the rounding of others.
 CENTRE, CENTRE_SLOPE = mp.mpf(60) / 1024, mp.mpf(75) / 1024
 OTHER = mp.mpf("-1.25")
+# Between the polynomials around the two zeros of the curvature.
+FIRST_CURVATURE, LAST_CURVATURE = mp.mpf("-0.875"), mp.mpf("0.2")
+CENTRE_CURVATURE = mp.mpf(-259) / 1024
 LEFT, RIGHT, SMALL = (mp.exp(a) * mp.mpf("1.001") for a in (FIRST, -LAST, TAIL))
 
 FITS = {
@@ -135,6 +146,14 @@ FITS = {
         FIRST_SLOPE - CENTRE_SLOPE,
         LAST - CENTRE_SLOPE,
         {"float32": 11, "float64": 23, "rough": 7},
+    ),
+    "MIDDLE_CURVATURE": (
+        "mish'' = p(x + 259/1024), -0.875 < x < 0.2",
+        lambda d: curvature(CENTRE_CURVATURE + d),
+        lambda d: mp.mpf(2.5),
+        FIRST_CURVATURE - CENTRE_CURVATURE,
+        LAST_CURVATURE - CENTRE_CURVATURE,
+        {"float32": 11, "float64": 22, "rough": 8},
     ),
     "RIGHT_SLOPE": (
         "mish' = 1 - e² (K(e) - x p(e)), K as in RIGHT, x > 0.75",
