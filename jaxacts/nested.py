@@ -45,8 +45,9 @@ def _golu_curvature(x: Array) -> Array:
     y = 2.0 + near * (inner.w - 1.0)
     y = num.near_zero(near, "GOLU_CURVATURE_NEGATIVE", y, 0.3, table=_table)
     y = num.near_zero(near, "GOLU_CURVATURE_POSITIVE", y, 0.6, table=_table)
-    y = y + y * t
-    y = num.scale(y + y * inner.t, inner.s1, inner.s2)
+    # (1 + t)(1 + inner.t) - 1, so that y is rounded once
+    change = t + (inner.t + t * inner.t)
+    y = num.scale(y + y * change, inner.s1, inner.s2)
     return num.scale(y, s1, s2)
 
 

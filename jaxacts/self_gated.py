@@ -194,9 +194,11 @@ def _smish_curvature(x: Array) -> Array:
     zeros = {"SMISH_CURVATURE_NEGATIVE": 0.5, "SMISH_CURVATURE_POSITIVE": 0.25}
     y, low = _patched(v.x, zeros, whole)
     q, delta = _inverse(*d)
-    cube = 4.0 * ((q * q) * q)
-    w = y * cube
-    return num.finish(w, low * cube + 3.0 * w * delta, v.t, v.s1, v.s2)
+    w, low = _product((4.0 * y, 4.0 * low), (q, q * delta))
+    square = q * q
+    return num.finish(
+        w * square, low * square + 2.0 * (w * square) * delta, v.t, v.s1, v.s2
+    )
 
 
 @activation(
