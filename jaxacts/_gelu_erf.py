@@ -16,7 +16,7 @@ __all__ = ["slope", "value"]
 
 # z up to which the first polynomial holds.
 _NEAR = {"float32": 1.75, "float64": 4.0}
-# Here p is 0 in `_density_parts`, with the factor that makes values of less than 1,
+# Here p is 0 in `_scaled`, with the scale that makes values of less than 1,
 # and slopes of less than 2^5, normal wherever the result is.
 _VALUE_END = {"float32": 13.2665, "float64": 37.659}
 _SLOPE_END = {"float32": 14.08, "float64": 37.952}
@@ -28,16 +28,15 @@ def _fit(name: str, x: Array, table: ModuleType = table) -> Array:
     return num.horner(x, fits["rough" if is_rough() else str(x.dtype)])
 
 
-def _density_parts(z: Array, factor: float) -> tuple[Array, Array]:
-    """(t, p) with factor e^(-z²/2) = (1 + t) p."""
+def _density(z: Array) -> _sigmoidal.Exponent:
+    """-z²/2"""
     if is_rough():
-        return _sigmoidal.expm1_parts(_sigmoidal.exponent(-0.5 * (z * z)), factor)
+        return _sigmoidal.exponent(-0.5 * (z * z))
     high = num.high_part(z)
     a, a_low = -0.5 * (high * high), -0.5 * ((z - high) * (z + high))
     n = lax.round((a + a_low) * num.LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
     first, second = num.ln2_parts(z.dtype)
-    r = (a - n * first) + (a_low - n * second)
-    return _sigmoidal.expm1_parts(_sigmoidal.Exponent(n, r), factor)
+    return _sigmoidal.Exponent(n, (a - n * first) + (a_low - n * second))
 
 
 def _inverse_square(z: Array) -> Array:
@@ -49,15 +48,21 @@ def _inverse_square(z: Array) -> Array:
 
 
 def _scaled(
-    half: Array, factor: Array, rest: Array, offset: Array | float, t: Array, p: Array
+    half: Array,
+    factor: Array,
+    rest: Array,
+    offset: Array | float,
+    z: Array,
+    scale: float,
 ) -> Array:
-    """(half + factor rest + offset) (1 + t) p, for an exact half, the larger term."""
+    """(half + factor rest + offset) scale e^(-z²/2), half exact and the larger."""
+    linear, beyond, p = _sigmoidal.expm1_terms(_density(z), scale)
     more = factor * rest + offset
     w = half + more
-    correction = w * t
+    correction = w * beyond
     if not is_rough():
         correction = correction + (more - (w - half))
-    return (w + correction) * p
+    return (w + (w * linear + correction)) * p
 
 
 def value(x: Array) -> Array:
@@ -71,7 +76,7 @@ def value(x: Array) -> Array:
         _fit("ERF_FAR", _inverse_square(z)),
     )
     factor = jnp.where(inside, z, 1.0)
-    y = _scaled(0.25 * factor, factor, rest, 0.0, *_density_parts(z, 1.0))
+    y = _scaled(0.25 * factor, factor, rest, 0.0, z, 1.0)
     y = jnp.where(x < 0, -y, x - y)
     return jnp.where(jnp.abs(x) < 1e-20, 0.5 * x, y)  # where quarters underflow
 
@@ -90,7 +95,7 @@ def slope(x: Array) -> Array:
     )
     factor = jnp.where(inside, d, z)
     offset = jnp.where(inside, -float(table.ERF_SLOPE_SLOPE) * zero_low, 0.0)
-    t, p = _density_parts(z, _SLOPE_FACTOR)
     half = jnp.where(inside, -0.5 * d, -0.25 * z)
-    y = _scaled(half, factor, rest, offset, t, p) * (1.0 / _SLOPE_FACTOR)
+    y = _scaled(half, factor, rest, offset, z, _SLOPE_FACTOR)
+    y = y * (1.0 / _SLOPE_FACTOR)
     return jnp.where(x < 0, y, 1.0 - y)

@@ -30,6 +30,7 @@ __all__ = [
     "Exponent",
     "cosh",
     "expm1_parts",
+    "expm1_terms",
     "exponent",
     "gated",
     "gated_slope",
@@ -104,8 +105,9 @@ def _power_bits(n: Array, factor: float) -> Array:
     return lax.bitcast_convert_type(n + align, integer) << s.bits
 
 
-def _expm1(r: Array) -> Array:
-    return r + (r * r) * _fit("EXP", r)
+def _beyond_linear(r: Array) -> Array:
+    """e^r - 1 - r"""
+    return (r * r) * _fit("EXP", r)
 
 
 def expm1_parts(a: Exponent, factor: float = 1.0) -> tuple[Array, Array]:
@@ -113,8 +115,14 @@ def expm1_parts(a: Exponent, factor: float = 1.0) -> tuple[Array, Array]:
 
     For exponents of p that exist: with factor 1, -88 <= a <= 88 in float32.
     """
+    r, more, p = expm1_terms(a, factor)
+    return r + more, p
+
+
+def expm1_terms(a: Exponent, factor: float = 1.0) -> tuple[Array, Array, Array]:
+    """(r, more, p) with e^a = (1 + r + more) p/factor; one rounding less."""
     bits = _power_bits(a.n, factor)
-    return _expm1(a.r), lax.bitcast_convert_type(bits, a.n.dtype)
+    return a.r, _beyond_linear(a.r), lax.bitcast_convert_type(bits, a.n.dtype)
 
 
 def _quotient(a: Array | float, b: Array) -> Array:
