@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 
 import numpy as np
@@ -146,3 +147,12 @@ def test_workers_serve_several_threads_at_once():
     for thread in threads:
         thread.join()
     assert results == {k: [k**n for n in range(40)] for k in range(4)}
+
+
+def test_a_worker_that_was_killed_is_replaced():
+    tasks = [(math.sqrt, (4.0,)), (math.sqrt, (9.0,))]
+    assert workers.run_in_workers(tasks) == [2.0, 3.0]
+    for worker in workers._workers:
+        worker.process.kill()
+        worker.process.wait()
+    assert workers.run_in_workers(tasks) == [2.0, 3.0]

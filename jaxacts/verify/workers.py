@@ -133,6 +133,15 @@ def _close_workers() -> None:
             _workers.pop().close()
 
 
+def _replaced(worker: _Worker) -> _Worker:
+    """A new worker in the place of one whose process has ended."""
+    with _starting:
+        _workers.remove(worker)
+        worker.close()
+        _workers.append(_Worker())
+        return _workers[-1]
+
+
 def run_in_workers(tasks: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]):
     """Results of ``function(*arguments)`` for every task, in their order.
 
@@ -156,7 +165,11 @@ def run_in_workers(tasks: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]):
                 return
             worker = _idle.get()
             try:
-                results[index] = worker(tasks[index])
+                try:
+                    results[index] = worker(tasks[index])
+                except (EOFError, OSError):  # it was killed: once more with a new one
+                    worker = _replaced(worker)
+                    results[index] = worker(tasks[index])
             except BaseException as error:
                 errors.append(error)
             finally:
