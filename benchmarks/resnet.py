@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import importlib.metadata
 import inspect
 import itertools
 import json
@@ -35,13 +34,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import _records
 import jax
 import jax.numpy as jnp
 import numpy as np
 from _flax_example import FlaxExample
 from _timing import Ratio, interleaved, ratio
 from _usual import USUAL, label
-from speed import environment
 
 import flax_models
 import jaxacts
@@ -339,10 +338,10 @@ def save(row: Row, command: str, load: float) -> None:
     ``load`` is how many processes ran before: of a busy machine times say little.
     """
     document = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
-    around = environment()
-    for package in ("flax", "optax"):
-        around["versions"][package] = importlib.metadata.version(package)
-    fresh = dataclasses.asdict(row) | {"command": command, "load": load, **around}
+    around = _records.environment("numpy", "flax", "optax")
+    known = {key: around.pop(key) for key in ("processor", "threads", "date")}
+    known |= {"command": command, "load": load, "versions": around}
+    fresh = dataclasses.asdict(row) | known
     rows = {tuple(old[k] for k in KEY): old for old in document["rows"]}
     rows[tuple(fresh[k] for k in KEY)] = fresh
     document["rows"] = list(rows.values())
