@@ -299,13 +299,13 @@ def test_without_a_gpu_the_benchmark_says_so(module):
     import jax
 
     if jax.default_backend() == "gpu":
-        pytest.skip("there is one")
+        pytest.skip("the message is for machines without a GPU, and this one has one")
     assert_one_line(ran("benchmarks/gpu.py"), "no gpu", "--device cpu")
 
 
 def test_without_libtpu_the_benchmark_says_so():
     if importlib.util.find_spec("libtpu"):
-        pytest.skip("libtpu is installed")
+        pytest.skip("the message is for machines without libtpu, and it is installed")
     assert_one_line(ran("benchmarks/tpu.py"), "libtpu is not installed")
 
 
