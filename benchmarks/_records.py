@@ -14,11 +14,11 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RecordError", "command_line", "environment", "read", "save"]
+__all__ = ["RecordError", "command_line", "environment", "read", "run", "save"]
 
 Row = dict[str, Any]
 
@@ -115,3 +115,12 @@ def save(
     body = ",\n  ".join(lines)
     text = f'{{\n "runs": [\n  {listed}\n ],\n "rows": [\n  {body}\n ]\n}}\n'
     write_atomically(path, text)
+
+
+def run(main: Callable[[], int]) -> int:
+    """The exit status of a command; of a file that is no record, one line and 2."""
+    try:
+        return main()
+    except RecordError as error:
+        print(error, file=sys.stderr)
+        return 2

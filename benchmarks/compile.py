@@ -23,7 +23,7 @@ import _records
 import jax
 import jax.numpy as jnp
 from _timing import FEWEST_ROUNDS, ratio
-from _usual import add_names, call_of, chosen, fail, label, with_progress
+from _usual import add_names, call_of, chosen, label, with_progress
 
 import jaxacts
 
@@ -144,7 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except _records.RecordError as error:
-        fail(error)
+    sys.exit(_records.run(main))

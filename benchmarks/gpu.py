@@ -159,7 +159,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except _records.RecordError as error:
-        fail(error)
+    sys.exit(_records.run(main))

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from _contenders import KINDS, LIBRARIES, contenders, installed
 from _timing import FEWEST_ROUNDS, Ratio, interleaved, ratio
-from _usual import add_names, chosen, fail, label, with_progress
+from _usual import add_names, chosen, label, with_progress
 
 RECORD = Path(__file__).parents[1] / "docs" / "speed.json"
 # Elements, and how often a call goes over them.
@@ -214,7 +214,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except _records.RecordError as error:
-        fail(error)
+    sys.exit(_records.run(main))

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from _pages import is_written
+
 import jaxacts
 from jaxacts.verify.target import GOALS
 
@@ -254,16 +256,7 @@ def main() -> int:
         measure(arguments.missing)
         measure_normalizers()
         kept.cache_clear()
-    old = PAGE.read_text() if PAGE.exists() else ""
-    new = page()
-    if arguments.check:
-        if new != old:
-            print("docs/accuracy.md is not up to date: run docs/accuracy.py")
-        return int(new != old)
-    part = PAGE.with_suffix(".part")
-    part.write_text(new)
-    part.replace(PAGE)
-    return 0
+    return int(not is_written(PAGE, page(), arguments.check))
 
 
 if __name__ == "__main__":

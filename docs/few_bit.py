@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import readme
+from _pages import is_written
 
 HERE = Path(__file__).parent
 PAGE = HERE / "few-bit.md"
@@ -220,12 +221,7 @@ def main() -> int:
         measure()
     old = PAGE.read_text("utf-8")
     new = readme.rewritten(old, SECTIONS, PAGE.name)
-    if given.check:
-        if new != old:
-            print("docs/few-bit.md is out of date: docs/few_bit.py", file=sys.stderr)
-        return int(new != old)
-    write(PAGE, new)
-    return 0
+    return int(not is_written(PAGE, new, given.check))
 
 
 if __name__ == "__main__":

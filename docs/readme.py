@@ -14,6 +14,7 @@ from pathlib import Path
 
 import accuracy
 import speed
+from _pages import is_written
 
 import jaxacts
 
@@ -67,14 +68,7 @@ def main() -> int:
     except ValueError as error:  # of markers, or of a record
         print(error, file=sys.stderr)
         return 2
-    if check:
-        if new != old:
-            print("README.md is not up to date: run docs/readme.py", file=sys.stderr)
-        return int(new != old)
-    part = README.with_suffix(".part")
-    part.write_text(new)
-    part.replace(README)
-    return 0
+    return int(not is_written(README, new, check))
 
 
 if __name__ == "__main__":

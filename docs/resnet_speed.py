@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from _pages import is_written
+
 HERE = Path(__file__).parent
 PAGE = HERE / "resnet-speed.md"
 RECORD = HERE / "resnet-speed.json"
@@ -200,16 +202,8 @@ def main() -> int:
     if not RECORD.exists():
         print(f"{RECORD.name} is missing: run benchmarks/resnet.py --save")
         return 2
-    old = PAGE.read_text() if PAGE.exists() else ""
     new = page(json.loads(RECORD.read_text())["rows"])
-    if check:
-        if new != old:
-            print("docs/resnet-speed.md is not up to date: run docs/resnet_speed.py")
-        return int(new != old)
-    part = PAGE.with_suffix(".part")
-    part.write_text(new)
-    part.replace(PAGE)
-    return 0
+    return int(not is_written(PAGE, new, check))
 
 
 if __name__ == "__main__":

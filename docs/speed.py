@@ -16,6 +16,7 @@ from pathlib import Path
 import speed_costs
 import speed_goals as goals
 import speed_picture
+from _pages import is_written
 from speed_tables import (
     MISSED,
     NONE,
@@ -24,7 +25,6 @@ from speed_tables import (
     against_goal,
     in_order,
     interval,
-    is_written,
     markdown,
     number,
     provenance,

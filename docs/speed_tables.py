@@ -18,7 +18,6 @@ __all__ = [
     "against_goal",
     "in_order",
     "interval",
-    "is_written",
     "markdown",
     "number",
     "provenance",
@@ -70,16 +69,3 @@ def number(ratio: Sequence[float] | None) -> str:
 
 def interval(ratio: Sequence[float] | None) -> str:
     return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio) if ratio else NONE
-
-
-def is_written(path: Path, new: str, check: bool) -> bool:
-    """Writes a page, or only says whether that would change it."""
-    if check:
-        old = path.read_text(encoding="utf-8") if path.exists() else ""
-        if new != old:
-            print(f"{path.name} is not up to date: run docs/{Path(sys.argv[0]).name}")
-        return new == old
-    part = path.with_suffix(".part")
-    part.write_text(new, encoding="utf-8")
-    part.replace(path)
-    return True

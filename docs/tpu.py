@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from speed_tables import MISSED, NONE, Row, is_written, markdown, provenance
+from _pages import is_written
+from speed_tables import MISSED, NONE, Row, markdown, provenance
 
 # speed_tables has put the benchmarks within reach.
 import _records  # isort: skip
