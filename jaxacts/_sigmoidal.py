@@ -221,17 +221,20 @@ def cosh(a: Exponent) -> Cosh:
 
 
 def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
-    """factor σ'(x), for a power of two."""
+    """factor σ'(x) = factor e/(1 + e (2 + e)), for a power of two."""
+    one = _scale(x).one
+    z = num.clamp(jnp.abs(x), None, largest(x))
+    t, p = expm1_parts(exponent(-z), 1.0 / one)
+    scaled = p + p * t
+    e = scaled * one
     if is_rough():
-        least = _LEAST_NORMAL[str(x.dtype)] + float(np.log(factor))
-        t, p = expm1_parts(exponent(-num.clamp(jnp.abs(x), None, least)), factor)
-        e = p + p * t
-        d = 1.0 + e * (1.0 / factor)
-        return e / (d * d)
-    s = _scale(x)
-    v = cosh(exponent(num.clamp(jnp.abs(x), None, s.largest)))
-    q = _quotient(1.0, v.d)
-    return (q - q * (v.d_low * q)) * (factor * s.one)
+        d = 1.0 + e
+        return (scaled / (d * d)) * (factor * one)
+    more = e * e + (e + e)
+    d = 1.0 + more
+    y = _quotient(scaled, d)
+    d_low = more - (d - lax.max(jnp.ones_like(z), -z))  # a 1 that XLA cannot see
+    return (y - y * (d_low * num.reciprocal_guess(d))) * (factor * one)
 
 
 def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
@@ -248,29 +251,34 @@ def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
 
 
 def silu_slope(x: Array) -> Array:
-    """F(|x|) for x < 0, else 1 - F(|x|); F(z) = (1 - z + e^-z) σ'(z)."""
-    z = num.clamp(jnp.abs(x), None, _scale(x).largest)
-    v = cosh(exponent(z))
-    b, b_low = _silu_bracket(z, v.e, v.e_low)
-    return gated_slope(x < 0, v, b, b_low)
-
-
-def _silu_bracket(z: Array, e: Array, e_low: Array) -> tuple[Array, Array]:
-    """1 - z + e with its error, from its factor z - zero where that is small."""
+    """F(|x|) for x < 0, else 1 - F(|x|); F(z) = (1 - z + e) e/(1 + e)², e = e^-z."""
+    one = _scale(x).one
+    z = num.clamp(jnp.abs(x), None, largest(x))
+    t, p = expm1_parts(exponent(-z), 1.0 / one)
+    scaled = p + p * t
+    e = scaled * one
     first = 1.0 - z
     b = first + e
     if is_rough():
-        return b, jnp.zeros_like(b)
-    zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_BRACKET_ZERO, z.dtype)
-    slope = 1.0 + float(np.exp(-zero))
+        d = 1.0 + e
+        y = ((b * scaled) / (d * d)) * one
+    else:
+        # 1/(1 + e)² = 1 + part; 1 - z is exact here.
+        part = e * _fit("SQUARE_INVERSE", e)
+        w = t + (part + part * t)
+        tail = ((b + ((e - (b - first)) + b * w)) * p) * one
+        y = jnp.where(z < 2.0, _silu_slope_near(z), tail)
+    return jnp.where(x < 0, y, 1.0 - y)
+
+
+def _silu_slope_near(z: Array) -> Array:
+    """F(z) up to 2, from its factor z - zero."""
+    zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_ZERO, z.dtype)
     d = z - zero
-    high = -1.25 * d  # exact: d is short
-    rest = d * _fit("SILU_BRACKET", d) + slope * zero_low
-    near = high + rest
-    inside = jnp.abs(d) < 0.16
-    y = jnp.where(inside, near, b)
-    b_low = e_low + (e - (b - first))
-    return y, jnp.where(inside, rest - (near - high), b_low)
+    # The rounding error of d matters where F is not yet steep, and is 0 elsewhere.
+    d_low = z - (d + lax.max(jnp.full_like(z, zero), -z))
+    more = -0.45 * d_low - float(_coefficients_sigmoidal.SILU_SLOPE_SLOPE) * zero_low
+    return -0.25 * d + (d * _fit("SILU_SLOPE", d) + more)
 
 
 # --- tanh and softplus --------------------------------------------------------------

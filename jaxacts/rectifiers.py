@@ -48,7 +48,8 @@ def identity(x: ArrayLike) -> Array:
     reference=lambda m, x: m.piecewise(x, [(0, "left")], [lambda: 0 * x, lambda: x]),
     slope=lambda x: jnp.where(x > 0, 1.0, zero(x)),
     curvature=zero,
-    slope_from_output=lambda y: jnp.where(y > 0, 1.0, zero(y)),
+    # Where not positive, the output is 0 or NaN, and so is the slope.
+    slope_from_output=lambda y: jnp.where(y > 0, 1.0, y),
     kinks=lambda: (Kink(at=0.0, slope=0.0, curvature=0.0),),
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxacts import _numerics as num
 from jaxacts import _sigmoidal
 from jaxacts._elementwise import activation
+from jaxacts._exact import is_rough
 from jaxacts._logistic import logistic_curvature
 from jaxacts._numerics import Array, zero
 from jaxacts._spec import Kink, Limits
@@ -118,9 +119,16 @@ def _one_over_one_plus(x: Array) -> tuple[Array, Array]:
 
 
 def _soft_sign_slope(x: Array) -> Array:
-    q, delta = _one_over_one_plus(x)
-    w = q * q
-    return jnp.where(jnp.abs(x) < _far(x), w + w * (2.0 * delta), zero(x))
+    z = num.clamp(jnp.abs(x), None, _far(x))
+    d = 1.0 + z
+    # The factor keeps the square in range where its inverse is not 0.
+    factor = 2.0**-60
+    y = num.clamp(factor / ((factor * d) * d), 0.0)
+    if is_rough():
+        return y
+    d_low = num.clamp(z, None, 1.0) - (d - num.clamp(z, 1.0))
+    part = y * d
+    return y - (part + part) * (y * d_low)
 
 
 def _soft_sign_curvature(x: Array) -> Array:
@@ -153,10 +161,8 @@ def soft_sign(x: ArrayLike) -> Array:
       >>> jaxacts.soft_sign(jnp.array([-1.0, 3.0]))
       Array([-0.5 ,  0.75], dtype=float32)
     """
-    q, delta = _one_over_one_plus(x)
     near = num.clamp(x, -_far(x), _far(x))
-    w = near * q
-    return jnp.where(w == 0, w, w + w * delta)
+    return near / (1.0 + jnp.abs(near))
 
 
 # --- sparse -------------------------------------------------------------------

@@ -91,10 +91,25 @@ def logarithm(e):
 SILU_ZERO = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mp.mpf("1.278"))
 
 
-def silu_bracket(d):
-    """1 - z + e^-z over z - zero, plus 5/4."""
-    step = mp.expm1(-d) / d if abs(d) > TINY else -1 + d / 2
-    return mp.mpf("0.25") + mp.exp(-SILU_ZERO) * step
+def silu_slope(z):
+    """silu'(-z)"""
+    e = mp.exp(-z)
+    return (1 - z + e) * e / (1 + e) ** 2
+
+
+SILU_SLOPE = mp.diff(silu_slope, SILU_ZERO)
+
+
+def silu_quotient(d):
+    """silu'(-z) over d = z - zero, plus 1/4."""
+    if abs(d) < TINY:
+        return SILU_SLOPE + mp.mpf("0.25")
+    return silu_slope(SILU_ZERO + d) / d + mp.mpf("0.25")
+
+
+def square_inverse(e):
+    """(1/(1 + e)² - 1)/e"""
+    return -(2 + e) / (1 + e) ** 2
 
 
 REACH = mp.log(2) / 2 + mp.mpf("0.0005")
@@ -134,13 +149,21 @@ FITS = {
         mp.mpf(1),
         {"float32": 8, "float64": 20, "rough": 5},
     ),
-    "SILU_BRACKET": (
-        "1 - z + e^-z = d (p(d) - 5/4), d = z - SILU_BRACKET_ZERO, |d| < 0.2",
-        silu_bracket,
-        lambda d: mp.mpf(1),
-        mp.mpf("-0.2"),
-        mp.mpf("0.2"),
-        {"float32": 4, "float64": 11},
+    "SILU_SLOPE": (
+        "silu'(-z) = d (p(d) - 1/4), d = z - SILU_ZERO, 0 <= z <= 2; relative error",
+        silu_quotient,
+        lambda d: 1 / (silu_quotient(d) - mp.mpf("0.25")),
+        -SILU_ZERO,
+        2 - SILU_ZERO,
+        {"float32": 10, "float64": 22},
+    ),
+    "SQUARE_INVERSE": (
+        "1/(1 + e)² = 1 + e p(e), 0 <= e <= e^-2",
+        square_inverse,
+        lambda e: e,
+        mp.mpf(0),
+        mp.exp(-2),
+        {"float32": 5, "float64": 12},
     ),
 }
 KINDS = {"float32": np.float32, "float64": np.float64, "rough": np.float32}
@@ -160,7 +183,12 @@ def fitted(fits):
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
     yield from fitted(FITS)
-    yield "SILU_BRACKET_ZERO", "the zero of 1 - z + e^-z", mp.nstr(SILU_ZERO, 40)
+    yield "SILU_ZERO", "the zero of 1 - z + e^-z", mp.nstr(SILU_ZERO, 40)
+    yield (
+        "SILU_SLOPE_SLOPE",
+        "the derivative of silu'(-z) there",
+        mp.nstr(SILU_SLOPE, 40),
+    )
 
 
 if __name__ == "__main__":
