@@ -36,8 +36,10 @@ __all__ = [
     "gated_slope",
     "largest",
     "sigmoid",
+    "sigmoid_curvature",
     "sigmoid_slope",
     "silu",
+    "silu_curvature",
     "silu_slope",
     "softplus",
     "tanh",
@@ -237,6 +239,18 @@ def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
     return (y - y * (d_low * num.reciprocal_guess(d))) * (factor * one)
 
 
+def sigmoid_curvature(x: Array, factor: float = 1.0) -> Array:
+    """factor σ''(x), for a power of two: -+ e (1 - e)/(1 + e)³."""
+    one = _scale(x).one
+    z = num.clamp(jnp.abs(x), None, largest(x))
+    t, p = expm1_parts(exponent(-z), 1.0 / one)
+    scaled, unit = p + p * t, p * one
+    e = scaled * one
+    top = ((1.0 - unit) - unit * t) * scaled
+    y = (top / (1.0 + e * (3.0 + e * (3.0 + e)))) * (factor * one)
+    return jnp.where(num.sign_bit(x), y, -y)
+
+
 def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
     """y = (b + b_low)/(2 + e^z + e^-z) where ``below``, else 1 - y."""
     one = _scale(b).one
@@ -279,6 +293,26 @@ def _silu_slope_near(z: Array) -> Array:
     d_low = z - (d + lax.max(jnp.full_like(z, zero), -z))
     more = -0.45 * d_low - float(_coefficients_sigmoidal.SILU_SLOPE_SLOPE) * zero_low
     return -0.25 * d + (d * _fit("SILU_SLOPE", d) + more)
+
+
+def silu_curvature(x: Array) -> Array:
+    """e (2 + e (2 + z) - z)/(1 + e)³, e = e^-z, z = |x|."""
+    one = _scale(x).one
+    z = num.clamp(jnp.abs(x), None, largest(x))
+    t, p = expm1_parts(exponent(-z), 1.0 / one)
+    scaled = p + p * t
+    e = scaled * one
+    first, more = 2.0 - z, e * (2.0 + z)
+    b = first + more
+    if is_rough():
+        d = 1.0 + e
+        return ((b * scaled) / ((d * d) * d)) * one
+    tail = b + ((more - (b - first)) + b * (e * _fit("CUBE_INVERSE", e)))
+    zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_CURVATURE_ZERO, z.dtype)
+    near = _fit("SILU_CURVATURE", z - 0.375)
+    near = (z - zero) * near - zero_low * near
+    w = jnp.where(z < 2.8, near, tail)
+    return ((w + w * t) * p) * one
 
 
 # --- tanh and softplus --------------------------------------------------------------

@@ -12,7 +12,6 @@ from jaxacts import _numerics as num
 from jaxacts import _sigmoidal
 from jaxacts._elementwise import activation
 from jaxacts._exact import is_rough
-from jaxacts._logistic import logistic_curvature
 from jaxacts._numerics import Array, zero
 from jaxacts._spec import Kink, Limits
 
@@ -24,7 +23,7 @@ _INF = float("inf")
     formula=r"\frac{1}{1 + e^{-x}}",
     reference=lambda m, x: 1 / (1 + m.exp(-x)),
     slope=_sigmoidal.sigmoid_slope,
-    curvature=logistic_curvature,
+    curvature=_sigmoidal.sigmoid_curvature,
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
     ),
@@ -47,7 +46,7 @@ def sigmoid(x: ArrayLike) -> Array:
     formula=r"\tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
     reference=lambda m, x: m.tanh(x),
     slope=lambda x: _sigmoidal.sigmoid_slope(2.0 * x, factor=4.0),
-    curvature=lambda x: logistic_curvature(2.0 * x, factor=8.0),
+    curvature=lambda x: _sigmoidal.sigmoid_curvature(2.0 * x, factor=8.0),
     limits=lambda: Limits(
         minus_infinity=(-1.0, 0.0, 0.0), plus_infinity=(1.0, 0.0, -0.0)
     ),

@@ -83,7 +83,7 @@ def log_sigmoid(x: ArrayLike) -> Array:
     formula=r"x \, \sigma(x)",
     reference=lambda m, x: x / (1 + m.exp(-x)),
     slope=_sigmoidal.silu_slope,
-    curvature=lambda x: swish_curvature(x, jnp.zeros_like(x)),
+    curvature=_sigmoidal.silu_curvature,
     limits=lambda: Limits(
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)
     ),

@@ -107,6 +107,29 @@ def silu_quotient(d):
     return silu_slope(SILU_ZERO + d) / d + mp.mpf("0.25")
 
 
+SILU_CURVATURE_ZERO = mp.findroot(lambda z: 2 - z * mp.tanh(z / 2), mp.mpf("2.4"))
+CENTRE = mp.mpf("0.375")
+
+
+def silu_curvature(z):
+    """silu''(z) e^z"""
+    e = mp.exp(-z)
+    return (2 * (1 + e) - z * (1 - e)) / (1 + e) ** 3
+
+
+def curvature_quotient(v):
+    """silu''(z) e^z over d = z - zero, z = v + CENTRE."""
+    d = v + CENTRE - SILU_CURVATURE_ZERO
+    if abs(d) < TINY:
+        return mp.diff(silu_curvature, SILU_CURVATURE_ZERO)
+    return silu_curvature(v + CENTRE) / d
+
+
+def cube_inverse(e):
+    """(1/(1 + e)³ - 1)/e"""
+    return -(3 + 3 * e + e * e) / (1 + e) ** 3
+
+
 def square_inverse(e):
     """(1/(1 + e)² - 1)/e"""
     return -(2 + e) / (1 + e) ** 2
@@ -165,6 +188,22 @@ FITS = {
         mp.exp(-2),
         {"float32": 5, "float64": 12},
     ),
+    "SILU_CURVATURE": (
+        "silu''(z) e^z = (z - SILU_CURVATURE_ZERO) p(z - 3/8), 0 <= z <= 2.8; relative",
+        curvature_quotient,
+        lambda v: 1 / curvature_quotient(v),
+        -CENTRE,
+        mp.mpf("2.8") - CENTRE,
+        {"float32": 12, "float64": 25},
+    ),
+    "CUBE_INVERSE": (
+        "1/(1 + e)³ = 1 + e p(e), 0 <= e <= e^-2.8",
+        cube_inverse,
+        lambda e: e,
+        mp.mpf(0),
+        mp.exp(mp.mpf("-2.8")),
+        {"float32": 5, "float64": 11},
+    ),
 }
 KINDS = {"float32": np.float32, "float64": np.float64, "rough": np.float32}
 
@@ -183,12 +222,12 @@ def fitted(fits):
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
     yield from fitted(FITS)
-    yield "SILU_ZERO", "the zero of 1 - z + e^-z", mp.nstr(SILU_ZERO, 40)
-    yield (
-        "SILU_SLOPE_SLOPE",
-        "the derivative of silu'(-z) there",
-        mp.nstr(SILU_SLOPE, 40),
-    )
+    for name, note, number in (
+        ("SILU_ZERO", "the zero of 1 - z + e^-z", SILU_ZERO),
+        ("SILU_SLOPE_SLOPE", "the derivative of silu'(-z) there", SILU_SLOPE),
+        ("SILU_CURVATURE_ZERO", "the zero of silu''", SILU_CURVATURE_ZERO),
+    ):
+        yield name, note, mp.nstr(number, 40)
 
 
 if __name__ == "__main__":
