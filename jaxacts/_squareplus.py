@@ -6,8 +6,6 @@ two users, it stores the result, and the loop falls into pieces.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 from jax import lax
 
@@ -18,45 +16,18 @@ __all__ = ["curvature", "slope", "value"]
 
 # Beyond, b <= 1e6 is lost in x² + b; further on, x² overflows.
 _FAR = 2.0**40
-# What x is multiplied by there, so that neither cubes nor their inverses overflow,
-# and what it is multiplied by in the slope, everywhere.
-_SHRINK = {"float32": 2.0**-32, "float64": 2.0**-200}
-_SLOPE_SHRINK = {"float32": 2.0**-20, "float64": 2.0**-60}
-# Where the slope, of what is shrunk, is 0, and where the curvature is.
-_SLOPE_END = {"float32": 2.0**56, "float64": 2.0**480}
-_CURVATURE_END = {"float32": 2.0**55, "float64": 2.0**400}
+# What x is multiplied by in the derivatives, so that neither cubes nor their
+# inverses overflow, and from where they are 0.
+_SHRINK = {"float32": 2.0**-20, "float64": 2.0**-60}
+_END = {"float32": 2.0**56, "float64": 2.0**480}
 
 
-class _Parts(NamedTuple):
-    """s + s_low = z² + b and h (1 + error), its root, of z = |x| shrink."""
-
-    z: Array
-    s: Array
-    s_low: Array
-    h: Array
-    error: Array
-    shrink: Array
-
-
-def _parts(x: Array, b: Array) -> _Parts:
-    z = num.clamp(jnp.abs(x), None, _CURVATURE_END[str(x.dtype)])
-    far = z > _FAR
-    shrink = jnp.where(far, _SHRINK[str(x.dtype)], 1.0)
-    z, b = z * shrink, jnp.where(far, 0.0, b)
-    if is_rough():
-        s, none = z * z + b, jnp.zeros_like(z)
-        return _Parts(z, s, none, _hidden(jnp.sqrt(s)), none, shrink)
-    short = num.high_part(z)
-    high = short * short
-    first, larger = high + b, lax.max(high, b)
-    low = (lax.min(high, b) - (first - larger)) + (z - short) * (z + short)
-    s = first + low
-    s_low = low - (s - first)
-    h = _hidden(jnp.sqrt(s))
-    short = num.high_part(h)
-    rest = ((s - short * short) - (h - short) * (h + short)) + s_low
-    error = (0.5 * rest) * num.reciprocal_guess(s)
-    return _Parts(z, s, s_low, h, error, shrink)
+def _shrunk(x: Array, b: Array) -> tuple[Array, Array, float]:
+    """|x|, and b in proportion, with the factor of |x|."""
+    shrink = _SHRINK[str(x.dtype)]
+    # Cut last: XLA would square the number without the factor, and overflow.
+    z = num.clamp(jnp.abs(x) * shrink, None, _END[str(x.dtype)])
+    return z, (b * shrink) * shrink, shrink
 
 
 def _hidden(x: Array) -> Array:
@@ -68,6 +39,14 @@ def _conjugates(z: Array, b: Array) -> tuple[Array, Array, Array, Array, Array]:
     h = lax.max(jnp.sqrt(z * z + b), z)
     m, g = h + z, h - z
     return h, m, z - (m - h), g, (h - g) - z
+
+
+def _rest(b: Array, m: Array, m_low: Array, g: Array, g_low: Array) -> Array:
+    """b - (h - z)(h + z), which is 2 h times the error of h."""
+    # Products of short parts are exact.
+    short, g_short = num.high_part(m), num.high_part(g)
+    low = g_short * ((m - short) + m_low) + ((g - g_short) + g_low) * m
+    return (b - g_short * short) - low
 
 
 def value(x: Array, b: Array) -> Array:
@@ -88,20 +67,15 @@ def value(x: Array, b: Array) -> Array:
 def slope(x: Array, b: Array) -> Array:
     """b/(2 h m) for x < 0, else 1 minus that."""
     x, b = jnp.broadcast_arrays(x, b)
-    shrink = _SLOPE_SHRINK[str(x.dtype)]
-    # Cut last: XLA would square the number without the factor, and overflow.
-    z = num.clamp(jnp.abs(x) * shrink, None, _SLOPE_END[str(x.dtype)])
-    b = (b * shrink) * shrink
+    z, b, _ = _shrunk(x, b)
     h, m, m_low, g, g_low = _conjugates(z, b)
     if is_rough():
         y = (0.5 * b) / (h * m)
     else:
-        # Products of short parts are exact.
-        short, g_short, h_short = (num.high_part(part) for part in (m, g, h))
-        m_low = (m - short) + m_low
-        rest = g_short * m_low + ((g - g_short) + g_low) * m
-        error = ((b - g_short * short) - rest) * (0.5 * num.reciprocal_guess(h))
-        low = short * ((h - h_short) + error) + h * (m_low + error)
+        rest = _rest(b, m, m_low, g, g_low)
+        error = rest * (0.5 * num.reciprocal_guess(h))
+        short, h_short = num.high_part(m), num.high_part(h)
+        low = short * ((h - h_short) + error) + h * ((m - short) + m_low + error)
         y = _hidden((0.5 * b) / (h_short * short))
         part = low * (y * (2.0 / b))
         y = y - y * (part - part * part)
@@ -111,8 +85,10 @@ def slope(x: Array, b: Array) -> Array:
 def curvature(x: Array, b: Array) -> Array:
     """b/(2 h³)."""
     x, b = jnp.broadcast_arrays(x, b)
-    v = _parts(x, b)
-    y = _hidden((0.5 * b) / (v.s * v.h))
+    z, b, shrink = _shrunk(x, b)
+    h, *parts = _conjugates(z, b)
+    y = _hidden((0.5 * b) / ((h * h) * h))
     if not is_rough():
-        y = y - y * (v.error + v.s_low * num.reciprocal_guess(v.s))
-    return ((y * v.shrink) * v.shrink) * v.shrink
+        # 1/h² is 2 h/b of it.
+        y = y - y * (_rest(b, *parts) * ((y * h) * (3.0 / b)))
+    return y * shrink

@@ -109,20 +109,14 @@ def _far(x: Array) -> float:
     return 1e30 if x.dtype == jnp.float32 else 1e200
 
 
-def _one_over_one_plus(x: Array) -> tuple[Array, Array]:
-    """(q, delta) with 1/(1 + |x|) = q (1 + delta)."""
-    z = num.clamp(num.magnitude(x), None, _far(x))
-    d = 1.0 + z
-    d_low = num.sum_low(z, jnp.ones_like(z), d)
-    return num.inverse(d, d_low)
+# Keeps powers of 1 + |x| in range where their inverses are not 0.
+_FACTOR = 2.0**-60
 
 
 def _soft_sign_slope(x: Array) -> Array:
     z = num.clamp(jnp.abs(x), None, _far(x))
     d = 1.0 + z
-    # The factor keeps the square in range where its inverse is not 0.
-    factor = 2.0**-60
-    y = num.clamp(factor / ((factor * d) * d), 0.0)
+    y = num.clamp(_FACTOR / ((_FACTOR * d) * d), 0.0)
     if is_rough():
         return y
     d_low = num.clamp(z, None, 1.0) - (d - num.clamp(z, 1.0))
@@ -131,10 +125,9 @@ def _soft_sign_slope(x: Array) -> Array:
 
 
 def _soft_sign_curvature(x: Array) -> Array:
-    q, delta = _one_over_one_plus(x)
-    w = 2.0 * (q * q) * q
-    y = w + w * (3.0 * delta)
-    y = jnp.where(jnp.abs(x) < _far(x), y, zero(x))
+    z = num.clamp(jnp.abs(x), None, _far(x))
+    # The cube without the error of 1 + z.
+    y = (2.0 * _FACTOR) / (_FACTOR + (_FACTOR * z) * (3.0 + z * (3.0 + z)))
     return jnp.where(x < 0, y, -y)
 
 
