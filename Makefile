@@ -11,7 +11,7 @@ ci:
 meta:
 	$(PYTHON) -m pytest -q -n 2 -o addopts= tests/meta
 
-# Rewrites jaxacts/_coefficients.py (about four minutes).
+# Rewrites jaxacts/_coefficients*.py.
 coefficients:
 	$(PYTHON) docs/numerics/coefficients.py
 	$(PYTHON) docs/numerics/coefficients_remainders.py

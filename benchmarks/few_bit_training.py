@@ -29,6 +29,7 @@ import numpy as np
 import optax
 
 import jaxacts
+from jaxacts.verify.report import write_atomically
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -165,9 +166,7 @@ class Trainer:
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    os.replace(beside, path)
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
 
 
 def opened(path: Path, settings: Settings) -> dict[str, Any]:

@@ -39,7 +39,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _flax_example import FlaxExample
-from _timing import Ratio, interleaved, ratio
+from _timing import FEWEST_ROUNDS, Ratio, interleaved, ratio
 from _usual import USUAL, label
 
 import flax_models
@@ -50,7 +50,6 @@ from jaxacts.verify.report import write_atomically
 RECORD = Path(__file__).parents[1] / "docs" / "resnet-speed.json"
 AGAINST = ("jax.nn", "flax", "remat", "remat-default")
 KEY = ("model", "function", "batch", "side", "dtype")
-LEAST_ROUNDS = 6  # fewer pairs cannot hold a median with 95% confidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -374,8 +373,8 @@ def make_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
-    if options.rounds < LEAST_ROUNDS:
-        fail(f"--rounds is {options.rounds}; accepted are {LEAST_ROUNDS} and more")
+    if options.rounds < FEWEST_ROUNDS:
+        fail(f"--rounds is {options.rounds}; accepted are {FEWEST_ROUNDS} and more")
     todo = jobs(options)
     given = sys.argv[1:] if arguments is None else arguments
     command = " ".join(["python", "benchmarks/resnet.py", *given])

@@ -11,14 +11,13 @@ import argparse
 import datetime
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import readme
-from _pages import is_written
+from _pages import is_written, markdown, write
 
 HERE = Path(__file__).parent
 PAGE = HERE / "few-bit.md"
@@ -28,12 +27,6 @@ MEMORY = HERE / "few-bit-memory.json"
 BITS = (1, 2, 3, 4, 6, 8)
 
 sys.path.insert(0, str(HERE.parent / "benchmarks"))
-
-
-def write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(text, "utf-8")
-    os.replace(beside, path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,34 +75,33 @@ def measure() -> None:
 # --- the page -----------------------------------------------------------------------
 
 
-def table(rows: list[list[str]]) -> list[str]:
-    head, *body = rows
-    rule = ["---"] * len(head)
-    return ["| " + " | ".join(row) + " |" for row in [head, rule, *body]]
-
-
 def cell(levels: int, rms: float, largest: float) -> str:
     if largest == 0:
         return f"exact, {levels} levels"
     return f"{rms:.4f} / {largest:.2f}"
 
 
-def slopes_table() -> list[str]:
+def slopes_table() -> str:
     errors = read(SLOPES).get("errors", {})
-    rows = [["function", *(f"{bits} bits" if bits > 1 else "1 bit" for bits in BITS)]]
-    for name, found in errors.items():
-        rows.append([f"`{name}`", *(cell(*found[str(bits)]) for bits in BITS)])
-    return table(rows)
+    head = ["function", *(f"{bits} bits" if bits > 1 else "1 bit" for bits in BITS)]
+    return markdown(
+        head,
+        (
+            [f"`{name}`", *(cell(*found[str(bits)]) for bits in BITS)]
+            for name, found in errors.items()
+        ),
+    )
 
 
-def memory_table() -> list[str]:
+def memory_table() -> str:
     head = ["function", "backward", "bytes an element kept"]
-    rows = [[*head, "MiB, layers in a scan", "MiB, layers unrolled"]]
+    head += ["MiB, layers in a scan", "MiB, layers unrolled"]
+    rows = []
     for name, found in read(MEMORY).get("memory", {}).items():
         for row, (kept, scan, unrolled) in found.items():
             figures = [f"{kept:.3g}", f"{scan:.1f}", f"{unrolled:.1f}"]
             rows.append([f"`{name}`", row, *figures])
-    return table(rows)
+    return markdown(head, rows)
 
 
 def mean_and_error(numbers: list[float]) -> tuple[float, float]:
@@ -136,9 +128,10 @@ def percent(mean: float, error: float, sign: str = "") -> str:
     return f"{100 * mean:{sign}.2f} ± {100 * error:.2f}"
 
 
-def training_table() -> list[str]:
+def training_table() -> str:
     head = ["activation", "backward", "seeds", "test accuracy, %"]
-    rows = [[*head, "less exact, same seed, points", "KiB kept an image"]]
+    head += ["less exact, same seed, points", "KiB kept an image"]
+    rows = []
     batch = read(TRAINING).get("settings", {}).get("batch", 1)
     for (name, bits), run in runs().items():
         accuracy = list(run["accuracy"].values())
@@ -152,7 +145,7 @@ def training_table() -> list[str]:
                 f"{run['kept'] / batch / 1024:.2f}",
             ]
         )
-    return table(rows)
+    return markdown(head, rows)
 
 
 # Two-sided, 95%, by degrees of freedom (Student 1908).
@@ -191,13 +184,12 @@ def conclusion() -> str:
 def training() -> str:
     if not runs():
         return "Not measured yet: `make few-bit`."
-    rows = [*training_table(), "", provenance(TRAINING), "", conclusion()]
-    return "\n".join(rows)
+    return "\n\n".join([training_table(), provenance(TRAINING), conclusion()])
 
 
 SECTIONS = {
-    "slopes": lambda: "\n".join([*slopes_table(), "", provenance(SLOPES)]),
-    "memory": lambda: "\n".join([*memory_table(), "", provenance(MEMORY)]),
+    "slopes": lambda: f"{slopes_table()}\n\n{provenance(SLOPES)}",
+    "memory": lambda: f"{memory_table()}\n\n{provenance(MEMORY)}",
     "training": training,
 }
 

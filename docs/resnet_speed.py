@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import is_written
+from _pages import is_written, markdown
 
 HERE = Path(__file__).parent
 PAGE = HERE / "resnet-speed.md"
@@ -54,11 +54,6 @@ def label(row: dict[str, Any]) -> str:
 
 def interval(takes: dict[str, float]) -> str:
     return f"{takes['median']:.2f} [{takes['low']:.2f}, {takes['high']:.2f}]"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def groups(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -143,7 +138,7 @@ def beside(rows: Sequence[dict[str, Any]], rival: str) -> list[str]:
                     f"{theirs['temporary_mebibytes']:.0f}",
                 ]
             )
-        parts += [f"### {title}", table(head, lines)]
+        parts += [f"### {title}", markdown(head, lines)]
     return parts
 
 
@@ -174,7 +169,7 @@ def recomputed(rows: Sequence[dict[str, Any]]) -> list[str]:
         return []
     head = ["model", "activation", "compiled", "takes", "operations"]
     head += ["temporary, kept", "recomputed", "change"]
-    return [REMAT, table(head, lines)]
+    return [REMAT, markdown(head, lines)]
 
 
 def provenance(rows: Iterable[dict[str, Any]]) -> str:

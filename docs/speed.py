@@ -16,7 +16,7 @@ from pathlib import Path
 import speed_costs
 import speed_goals as goals
 import speed_picture
-from _pages import is_written
+from _pages import is_written, markdown
 from speed_tables import (
     MISSED,
     NONE,
@@ -25,7 +25,6 @@ from speed_tables import (
     against_goal,
     in_order,
     interval,
-    markdown,
     number,
     provenance,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import speed_goals as goals
+from _pages import markdown
 from speed_tables import (
     MISSED,
     NONE,
@@ -12,7 +13,6 @@ from speed_tables import (
     against_goal,
     in_order,
     interval,
-    markdown,
     provenance,
 )
 

@@ -18,7 +18,6 @@ __all__ = [
     "against_goal",
     "in_order",
     "interval",
-    "markdown",
     "number",
     "provenance",
 ]
@@ -27,11 +26,6 @@ Row = Mapping[str, Any]
 MISSED = " ✗"
 NONE = "–"
 USUAL_LABELS = [label(name, settings) for name, settings in USUAL]
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def against_goal(figure: float | None, goal: float | None, digits: int = 2) -> str:

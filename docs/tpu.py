@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _pages import is_written
-from speed_tables import MISSED, NONE, Row, markdown, provenance
+from _pages import is_written, markdown
+from speed_tables import MISSED, NONE, Row, provenance
 
 # speed_tables has put the benchmarks within reach.
 import _records  # isort: skip

@@ -62,7 +62,6 @@ __all__ = [
     "product_with_constant",
     "reciprocal",
     "reciprocal_guess",
-    "rough_reciprocal",
     "roughly",
     "scale",
     "scaled_distance",
@@ -238,12 +237,6 @@ def reciprocal_guess(d: Array) -> Array:
     else:
         bits = np.int64(guess) - lax.bitcast_convert_type(d, jnp.int64)
     return lax.bitcast_convert_type(bits, d.dtype)
-
-
-def rough_reciprocal(d: Array) -> Array:
-    """1/d within 2%, for positive d: enough for a correction. Locally constant."""
-    q = reciprocal_guess(lax.stop_gradient(d))
-    return q * (2.0 - lax.stop_gradient(d) * q)
 
 
 @jax.custom_jvp

@@ -113,10 +113,13 @@ def _compiled(
 ) -> _Program | None:
     scalar = jax.ShapeDtypeStruct((), dtype)
     try:
-        with roughly() if rough else contextlib.nullcontext():
-            # A function of its own: traces of functions are kept.
-            closed = jax.make_jaxpr(lambda *a: kernel(*a))(*[scalar] * (1 + parameters))
-        return _Recorder(1 + parameters, rough).program(closed)
+        # Constants of a kernel may be NaN; whether a result is, is seen in its replay.
+        with jax.debug_nans(False):
+            with roughly() if rough else contextlib.nullcontext():
+                # A function of its own: traces of functions are kept.
+                traced = jax.make_jaxpr(lambda *a: kernel(*a))
+                closed = traced(*[scalar] * (1 + parameters))
+            return _Recorder(1 + parameters, rough).program(closed)
     except _NotElementwise:
         return None
 

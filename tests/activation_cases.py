@@ -72,6 +72,16 @@ def each_family(test: Callable[..., None]) -> Callable[..., None]:
     return _parametrized(test, first, lambda case: case in FAMILIES)
 
 
+def each_half(test: Callable[..., None]) -> Callable[..., None]:
+    """The first cases of all functions together; in CI without the further ones."""
+    further = [case for case in CASES if not case.is_first]
+    rows = [
+        pytest.param([case for case in CASES if case.is_first], id="first settings"),
+        pytest.param(further, id="further settings", marks=pytest.mark.slow),
+    ]
+    return pytest.mark.parametrize("cases", rows)(test)
+
+
 def _parametrized(test: Any, cases: list[Case], fast: Callable[[Case], bool]) -> Any:
     slow = pytest.mark.slow
     rows = [

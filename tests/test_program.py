@@ -103,6 +103,14 @@ def test_an_operation_along_an_axis_is_left_to_the_kernel():
     np.testing.assert_array_equal(replayed(along)(x), -x)
 
 
+def test_a_constant_that_is_nan_is_no_error_under_debug_nans_but_a_result_is():
+    root = replayed(lambda x: jnp.where(x < 0, jnp.float32(np.nan), jnp.sqrt(x)))
+    with jax.debug_nans(True):
+        assert root(jnp.float32(4.0)) == 2.0
+        with pytest.raises(FloatingPointError):
+            root(jnp.float32(-4.0))
+
+
 def test_a_constant_result_takes_the_shape_of_the_input():
     assert replayed(jnp.ones_like)(jnp.zeros((2, 3))).shape == (2, 3)
 

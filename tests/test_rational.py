@@ -1,15 +1,19 @@
 """Rational functions with coefficients of their own, one set or one a channel."""
 
 import fractions
+import functools
 
 import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from activation_cases import ladder
 
 import jaxacts
 
+# What is compiled once serves several tests.
+pytestmark = pytest.mark.xdist_group("rational")
 TANH = (0.0, 1.0, 0.0, 1 / 9, 0.0, 1 / 945), (0.0, 4 / 9, 0.0, 1 / 63)
 SETS = {
     "default": tuple(p.default for p in jaxacts.spec("rational").parameters),
@@ -57,14 +61,23 @@ def exact(x, numerator, denominator):
     return (value, slope, curvature), loose
 
 
-def orders(coefficients):
+@jax.jit
+def _orders(x, numerator, denominator):
     def f(x):
-        return jaxacts.rational(x, *coefficients)
+        return jaxacts.rational(x, numerator, denominator)
 
-    def pushed(f):
-        return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+    return ladder(f, 2)(x)
 
-    return jax.jit(lambda x: (f(x), pushed(f)(x), pushed(pushed(f))(x)))
+
+def orders(x, coefficients, dtype="float32"):
+    """f, f' and f''; padded to one length, so that one compilation serves all."""
+    padded = np.resize(np.asarray(x, dtype), 512)
+    assert len(x) <= len(padded)
+    given = [jnp.asarray(c, dtype) for c in coefficients]
+    return [np.asarray(y)[: len(x)] for y in _orders(padded, *given)]
+
+
+slopes_in_coefficients = jax.jit(jax.grad(jaxacts.rational, (1, 2)))
 
 
 def zeros(numerator, denominator):
@@ -96,9 +109,9 @@ def test_value_slope_and_curvature_are_right_to_4_ulp_or_to_more_than_twice_the_
     name, dtype
 ):
     with jax.enable_x64(dtype == "float64"):
-        coefficients = [jnp.asarray(c, dtype) for c in SETS[name]]
         x = inputs(dtype, SETS[name])
-        got = [np.asarray(y) for y in orders(coefficients)(x)]
+        got = orders(x, SETS[name], dtype)
+    coefficients = [np.asarray(c, dtype) for c in SETS[name]]
     eps = fractions.Fraction(float(np.finfo(dtype).eps))
     tiny = float(np.finfo(dtype).tiny)
     for place, point in enumerate(x):
@@ -129,32 +142,34 @@ def test_value_agrees_with_mpmath():
     assert float(jaxacts.rational(jnp.float32(x))) == pytest.approx(want, rel=1e-7)
 
 
+GRADIENT_INPUTS = np.concatenate([np.linspace(-4, 4, 82), [1e3, -1e3]])
+
+
+def plain(a, b):
+    x = jnp.asarray(GRADIENT_INPUTS)
+    return jnp.polyval(a[::-1], x) / (1 + jnp.abs(x * jnp.polyval(b[::-1], x)))
+
+
+def ours(a, b):
+    return jaxacts.rational(jnp.asarray(GRADIENT_INPUTS), a, b)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def gradients(f, a, b):
+    """In both modes, and of one set of coefficients in the other."""
+    mixed = jax.jacfwd(jax.grad(lambda a, b: f(a, b).sum(), 1), 0)
+    return jax.jacfwd(f, (0, 1))(a, b), jax.jacrev(f, (0, 1))(a, b), mixed(a, b)
+
+
 @pytest.mark.parametrize("name", ["default", "falling"])
 def test_gradients_of_the_coefficients_are_those_of_the_plain_formula(name, x64):
-    x = jnp.asarray(np.concatenate([np.linspace(-4, 4, 82), [1e3, -1e3]]))
-    numerator, denominator = (jnp.asarray(c, "float64") for c in SETS[name])
-
-    def plain(a, b):
-        q = x * jnp.polyval(b[::-1], x)
-        return jnp.polyval(a[::-1], x) / (1 + jnp.abs(q))
-
-    def ours(a, b):
-        return jaxacts.rational(x, a, b)
-
-    want = jax.jacfwd(plain, (0, 1))(numerator, denominator)
-    got = jax.jit(jax.jacfwd(ours, (0, 1)))(numerator, denominator)
-    back = jax.jit(jax.jacrev(ours, (0, 1)))(numerator, denominator)
+    coefficients = [jnp.asarray(c, "float64") for c in SETS[name]]
+    got, back, mixed = gradients(ours, *coefficients)
+    want, _, naive = gradients(plain, *coefficients)
     for w, g, r in zip(want, got, back, strict=True):
         np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-14)
         np.testing.assert_allclose(r, w, rtol=1e-11, atol=1e-14)
-    mixed = jax.jit(jax.jacfwd(jax.grad(lambda a, b: ours(a, b).sum(), 1), 0))
-    naive = jax.jacfwd(jax.grad(lambda a, b: plain(a, b).sum(), 1), 0)
-    np.testing.assert_allclose(
-        mixed(numerator, denominator),
-        naive(numerator, denominator),
-        rtol=1e-9,
-        atol=1e-9,
-    )
+    np.testing.assert_allclose(mixed, naive, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
@@ -191,18 +206,10 @@ def test_leading_axes_of_the_coefficients_broadcast_against_x():
 def test_transformations_agree():
     numerator, denominator = (jnp.asarray(c, "float32") for c in SETS["any"])
     x = jnp.linspace(-2.0, 2.0, 8)
+    rows = jnp.stack([numerator, 2 * numerator])
 
     def f(x, a):
         return jaxacts.rational(x, a, denominator)
-
-    want = f(x, numerator)
-    np.testing.assert_allclose(jax.jit(f)(x, numerator), want, rtol=3e-7)
-    mapped = jax.vmap(f, (0, None))(x, numerator)
-    np.testing.assert_allclose(mapped, want, rtol=3e-7)
-    rows = jnp.stack([numerator, 2 * numerator])
-    np.testing.assert_allclose(
-        jax.vmap(f, (None, 0))(x, rows), jnp.stack([want, 2 * want]), rtol=1e-6
-    )
 
     def total(a):
         def step(carry, x):
@@ -210,9 +217,22 @@ def test_transformations_agree():
 
         return jax.lax.scan(step, jnp.float32(0), x)[0]
 
-    got = jax.jit(jax.grad(total))(numerator)
-    plain = jax.grad(lambda a: f(x, a).sum())(numerator)
-    np.testing.assert_allclose(got, plain, rtol=1e-5)
+    @jax.jit
+    def everything(x):
+        return (
+            f(x, numerator),
+            jax.vmap(f, (0, None))(x, numerator),
+            jax.vmap(f, (None, 0))(x, rows),
+            jax.grad(total)(numerator),
+            jax.grad(lambda a: f(x, a).sum())(numerator),
+        )
+
+    want = f(x, numerator)
+    compiled, mapped, by_row, scanned, direct = everything(x)
+    np.testing.assert_allclose(compiled, want, rtol=3e-7)
+    np.testing.assert_allclose(mapped, want, rtol=3e-7)
+    np.testing.assert_allclose(by_row, jnp.stack([want, 2 * want]), rtol=1e-6)
+    np.testing.assert_allclose(scanned, direct, rtol=1e-5)
 
 
 def test_backward_keeps_x_and_the_coefficients_alone():
@@ -230,31 +250,27 @@ def test_backward_keeps_x_and_the_coefficients_alone():
 def test_limits_are_those_of_the_record_for_any_degrees(name):
     coefficients = SETS[name]
     limits = jaxacts.spec("rational").limits(*coefficients)
-    got = orders(coefficients)(jnp.array([-jnp.inf, jnp.inf]))
-    for order, y in enumerate(got):
+    for order, y in enumerate(orders([-np.inf, np.inf], coefficients)):
         want = [limits.minus_infinity[order], limits.plus_infinity[order]]
         np.testing.assert_allclose(y, want, rtol=3e-7, err_msg=f"order {order}")
 
 
 def test_nan_gives_nan_in_every_order_and_in_the_coefficients():
-    for y in orders(SETS["falling"])(jnp.array([jnp.nan, 1.0])):
+    for y in orders([np.nan, 1.0], SETS["falling"]):
         assert np.isnan(y).tolist() == [True, False]
-    slopes = jax.grad(jaxacts.rational, (1, 2))(
-        jnp.float32(jnp.nan), *(jnp.asarray(c, "float32") for c in TANH)
-    )
+    coefficients = (jnp.asarray(c, "float32") for c in TANH)
+    slopes = slopes_in_coefficients(jnp.float32(jnp.nan), *coefficients)
     assert all(np.isnan(leaf[1:]).all() for leaf in slopes)
 
 
 def test_where_q_is_0_its_size_counts_as_constant():
-    numerator = jnp.array([1.0, 2.0, 3.0, 0.0, 0.0, 0.0])
-    f = jax.tree_util.Partial(
-        lambda x, b: jaxacts.rational(x, numerator, b), b=jnp.array([4.0, -2.0, 0, 0])
-    )
-    for x in (0.0, -0.0, 2.0):  # Q = 4 x - 2 x²
-        slope = jax.grad(f)(x)
-        assert float(slope) == 2.0 + 6.0 * x
-        assert float(jax.grad(jax.grad(f))(x)) == 6.0
-    numbers = jax.grad(lambda b: f(2.0, b=b))(jnp.array([4.0, -2.0, 0, 0]))
+    coefficients = [1.0, 2.0, 3.0, 0.0, 0.0, 0.0], [4.0, -2.0, 0.0, 0.0]
+    x = np.array([0.0, -0.0, 2.0])  # Q = 4 x - 2 x²
+    _, slope, curvature = orders(x, coefficients)
+    np.testing.assert_array_equal(slope, 2.0 + 6.0 * x)
+    np.testing.assert_array_equal(curvature, 6.0)
+    given = (jnp.asarray(c, "float32") for c in coefficients)
+    _, numbers = slopes_in_coefficients(jnp.float32(2.0), *given)
     np.testing.assert_array_equal(numbers, np.zeros(4))
 
 

@@ -53,7 +53,14 @@ def test_further_commands_parse():
         assert all(option in out for option in options)
 
 
-@pytest.mark.parametrize("page", ["readme.py", "speed.py", "tpu.py"])
+PAGES = [
+    script.name
+    for script in sorted((ROOT / "docs").glob("*.py"))
+    if '"--check"' in script.read_text()
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_what_is_generated_is_up_to_date(page):
     script = [sys.executable, str(ROOT / "docs" / page), "--check"]
     found = subprocess.run(script, check=False, capture_output=True, text=True)

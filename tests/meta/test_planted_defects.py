@@ -7,6 +7,7 @@ from clean_activations import CLEAN
 from planted_defects import BEHAVIOUR, NUMERICS
 
 from jaxacts.verify import behaviour, verify
+from jaxacts.verify.api import CHECKS
 
 
 def _listed(findings):
@@ -81,7 +82,15 @@ def test_clean_activation_with_parameter_raises_no_alarm_in_other_dtypes(dtype):
     assert not failed, _listed(failed)
 
 
-@pytest.mark.parametrize("name", ["relu"])
-def test_accurate_activation_raises_no_alarm(name):
-    report = verify(name, dtypes=["bfloat16"])
+# The checks of behaviour on relu alone are in tests/test_behaviour.py.
+@pytest.mark.parametrize(
+    "checks",
+    [
+        pytest.param(["accuracy", "special values"], id="numbers"),
+        pytest.param(CHECKS, id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_accurate_activation_raises_no_alarm(checks):
+    report = verify("relu", dtypes=["bfloat16"], checks=checks)
+    assert report.findings
     assert report.passed, report.table()
