@@ -1,4 +1,4 @@
-"""Mish and two derivatives, by polynomials of x, e^x and e^-x."""
+"""Mish and two derivatives, by quotients in e^x and polynomials about zeros."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
     return small * (a + z * b)
 
 
-# Polynomials of e^x up to the second, of x itself from there to the third, and of
-# e^-x beyond; up to the first, e^x is small.
-_TAIL, _FIRST, _LAST = -2.0, -0.625, 0.75
-_FIRST_SLOPE = -0.5
-_CENTRE, _CENTRE_SLOPE, _CENTRE_CURVATURE = 60 / 1024, 75 / 1024, -259 / 1024
+# In the value, e^x up to here, and e^-x beyond.
+_TURN = -0.625
+# In the slope, between these a polynomial with its zero.
+_FIRST, _LAST = -2.0, -0.15
+_FIRST_ROUGH, _LAST_ROUGH = -1.7, -0.8
+# Beyond, all of e^-x is lost, and no power of e^x is out of range yet.
+_RIGHT, _RIGHT_ROUGH = 20.0, 10.0
+_CENTRE, _CENTRE_CURVATURE = -59 / 64, -259 / 1024
 # What the power of two carries so that it is normal where the result is.
 _FACTOR = {"float32": 2.0**36, "float64": 2.0**80}
 
@@ -32,56 +35,87 @@ def _fit(name: str, x: Array) -> Array:
     return num.horner(x, fits["rough" if is_rough() else str(x.dtype)])
 
 
-def _exponential(x: Array) -> tuple[Array, Array, Array]:
-    """(t, p, u): u = e^-|x| = (1 + t) p over the factor."""
-    factor = _FACTOR[str(x.dtype)]
-    a = num.clamp(-jnp.abs(x), -_sigmoidal.largest(x))
-    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(a), factor)
-    return t, p, (p + p * t) * (1.0 / factor)
-
-
-def _middle(name: str, x: Array, centre: float) -> Array:
-    return _fit(name, num.clamp(x, -1.0, 1.0) - centre)
+def _exponential(x: Array, scale: Array | float) -> tuple[Array, Array, Array, Array]:
+    """(r, more, p, u): e^x = (1 + r + more) p over the factor; u = scale e^x."""
+    exponent = _sigmoidal.exponent(x)
+    r, more, p = _sigmoidal.expm1_terms(exponent, _FACTOR[str(x.dtype)])
+    return r, more, p, (p + p * (r + more)) * scale
 
 
 def value(x: Array) -> Array:
-    """x u (1 - u Q(u)), u = e^x; x T(x); x (1 - e² K(e)), e = e^-x."""
+    """x u (1 - (u + u²)/D), u = e^x; x/2 + x (1 + v - v²/2)/D, v = 2 e^-x.
+
+    D = 2 + 2 u + u², or the same of v.
+    """
+    if is_rough():
+        return _rough_value(x)
+    unit = 1.0 / _FACTOR[str(x.dtype)]
+    end = -_sigmoidal.largest(x)
+    x = num.clamp(x, end)
+    below = x < _TURN
+    a = num.clamp(jnp.where(below, x, -x), end)
+    r, more, p, u = _exponential(a, jnp.where(below, unit, 2.0 * unit))
+    top = u * (jnp.where(below, -1.0, 1.0) + u * jnp.where(below, -1.0, -0.5))
+    part = (jnp.where(below, 0.0, 1.0) + top) / (2.0 + u * (2.0 + u))
+    t = jnp.where(below, r + more, 0.0)
+    y = jnp.where(below, x, 0.5 * x) + x * (t + part * (1.0 + t))
+    y = jnp.where(below, (y * p) * unit, y)
+    return jnp.where(jnp.abs(x) < 1e-30, 0.6 * x, y)  # where halves underflow
+
+
+def _rough_value(x: Array) -> Array:
+    """x u (2 + u)/(2 + 2 u + u²)"""
+    unit = 1.0 / _FACTOR[str(x.dtype)]
     x = num.clamp(x, -_sigmoidal.largest(x))
-    left = x < 0
-    t, p, u = _exponential(x)
-    small = num.clamp(u, None, 0.61)
-    part = small * _fit("LEFT", small)
-    close = t - (part + part * t)  # (1 + t)(1 - part) - 1
-    w = 1.0 + jnp.where(left, close, -((small * small) * _fit("RIGHT", small)))
-    below, above = x < _FIRST, x > _LAST
-    y = x * jnp.where(below | above, w, _middle("MIDDLE", x, _CENTRE))
-    return jnp.where(below, (y * p) * (1.0 / _FACTOR[str(x.dtype)]), y)
+    _, _, _, scaled = _exponential(num.clamp(x, None, _RIGHT_ROUGH), 1.0)
+    u = scaled * unit
+    gate = (2.0 + u) / (2.0 + u * (2.0 + u))
+    return jnp.where(x > _RIGHT_ROUGH, x, ((x * scaled) * gate) * unit)
 
 
 def slope(x: Array) -> Array:
-    """Its derivative."""
-    x = num.clamp(x, -_sigmoidal.largest(x))
-    t, p, u = _exponential(x)
-    small, near = num.clamp(u, None, 0.61), num.clamp(x, None, 1e3)
-    right = (small * small) * (_fit("RIGHT", small) - near * _fit("RIGHT_SLOPE", small))
-    # Over u: d S(x) with the distance d to the zero, and 1 + x - u (P(u) + x Q(u)).
+    """u S with S = d P(x) near the zero, 1 + x + Q further left; 1/2 + Q on the right.
+
+    Q is a quotient by D², D = 1 + u + u²/2.
+    """
+    x = num.clamp(x, -_sigmoidal.largest(x), _RIGHT)
+    if is_rough():
+        return _rough_slope(x)
+    unit = 1.0 / _FACTOR[str(x.dtype)]
+    r, more, p, u = _exponential(x, unit)
+    tail, left = x < _FIRST, x < _LAST
+    a, v = -0.5 * u, 1.0 + u
+    s = 1.0 - a
+    d = 1.0 + u * s
+    top = d * jnp.where(tail, a * v, 0.375 * d - 1.0)
+    top = top + x * (u * jnp.where(tail, a - d * s, v))
+    q = _sigmoidal._quotient(top, d * d)
+
+    # The distance to the zero with its error. A constant zero were summed with x.
     zero, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
-    near = num.clamp(x, None, 0.0)
-    d = near - zero
-    rest = d * _fit("SLOPE", near + 1.25)
-    rest = rest - float(_coefficients_mish.SLOPE_SLOPE) * zero_low
-    small = num.clamp(u, None, 0.136)
-    tail = small * (_fit("TAIL_CONSTANT", small) + near * _fit("TAIL_LINEAR", small))
-    inside = x > _TAIL
-    half = jnp.where(inside, 0.5 * d, 1.0 + near)
-    rest = jnp.where(inside, rest, -tail)
+    zero = jnp.where(left, zero, 0.0)
+    near = x - zero
+    near_low = 0.5625 * (x - (near + zero))
+    rest = near * _fit("SLOPE", x - _CENTRE)
+    rest = rest + (near_low - float(_coefficients_mish.SLOPE_SLOPE) * zero_low)
+    half = jnp.where(tail, 1.0 + x, 0.5 * near)
+    rest = jnp.where(tail, q, rest)
     w = half + rest
-    more = w * t
-    if not is_rough():
-        more = more + (rest - (w - half))
-    scaled = ((w + more) * p) * (1.0 / _FACTOR[str(x.dtype)])
-    y = jnp.where(x > _LAST, 1.0 - right, _middle("MIDDLE_SLOPE", x, _CENTRE_SLOPE))
-    return jnp.where(x < _FIRST_SLOPE, scaled, y)
+    w_low = w * r + (w * more + (rest - (w - half)))
+    return jnp.where(left, ((w + w_low) * p) * unit, 0.625 + q)
+
+
+def _rough_slope(x: Array) -> Array:
+    """u (2 + u + 2 x (1 - u²/D))/D, D = 2 + 2 u + u², and u d P(d) near the zero."""
+    unit = 1.0 / _FACTOR[str(x.dtype)]
+    _, _, _, scaled = _exponential(x, 1.0)
+    u = scaled * unit
+    inverse = _sigmoidal._quotient(1.0, 2.0 + u * (2.0 + u))
+    bracket = (2.0 + u) + (2.0 * x) * (1.0 - u * (u * inverse))
+    d = x - float(_coefficients_mish.ZERO)
+    inside = (x > _FIRST_ROUGH) & (x < _LAST_ROUGH)
+    near = d * num.horner(d, _coefficients_mish.SLOPE_ROUGH["rough"])
+    return (jnp.where(inside, near, inverse * bracket) * scaled) * unit
 
 
 def curvature(x: Array) -> Array:
@@ -98,5 +132,5 @@ def curvature(x: Array) -> Array:
     y = num.patched(num.distance(near, "MISH_CURVATURE_NEGATIVE"), y, 1.4)
     y = num.patched(num.distance(near, "MISH_CURVATURE_POSITIVE"), y, 1.3)
     outside = num.finish(*y, t, s1, s2)
-    middle = _middle("MIDDLE_CURVATURE", x, _CENTRE_CURVATURE)
+    middle = _fit("MIDDLE_CURVATURE", num.clamp(x, -1.0, 1.0) - _CENTRE_CURVATURE)
     return jnp.where((x > -0.86) & (x < 0.195), middle, outside)
