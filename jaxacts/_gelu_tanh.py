@@ -27,6 +27,10 @@ _LN2_OVER_CK = "9.714091028023696095607230038825701448818"
 # Above, e^-a is lost against 1; from the end on, e^-a is 0 for every use.
 _FAR = 8.0
 _END = {"float32": 10.92, "float64": 21.7}
+# Steps to 1.
+_STEPS = {"float32": 16, "float64": 4096}
+# The factor of a power of two that is not normal by itself, up to the end.
+_ONE = {"float32": 2.0**-36, "float64": 2.0**-128}
 
 
 class _Cubic(NamedTuple):
@@ -82,11 +86,55 @@ def _cubic(x: Array) -> _Cubic:
     return _Cubic(high, square, square_low, total, total_low, a)
 
 
+def _whole_and_rest(exact: Fraction) -> tuple[float, float]:
+    return float(round(exact)), float(exact - round(exact))
+
+
+def _expm1_parts(x: Array) -> tuple[Array, Array]:
+    """(n, t) with e^a = (1 + t) 2^n.
+
+    In steps as small as `_STEPS`, the cube of the nearest whole number and its
+    product with K, rounded to a whole number, have no rounding errors; nor has
+    n ln 2/(c k). All is three times as large, and s has the unit 64 c k/3, for
+    roundings that are small beside s and a product s p(s) that is small, too.
+    """
+    steps = 1 if is_rough() else _STEPS[str(x.dtype)]
+    unit = 1.0 / 64.0 / steps**3
+    to_n = float(Fraction(_CK) * 64 / 3) * num.LOG2E
+    k, k_low = _whole_and_rest(Fraction(_INVERSE_K) * 3 * steps**2)
+    ln2, ln2_low = _whole_and_rest(Fraction(_LN2_OVER_CK) * 3 * steps**3)
+    if is_rough():
+        cubic = x * (x * x * (3.0 * unit) + (k + k_low) * unit)
+        n = lax.round(cubic * to_n, lax.RoundingMethod.TO_NEAREST_EVEN)
+        return n, _expm1(cubic - n * ((ln2 + ln2_low) * unit))
+    x = x * float(steps)
+    whole = lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
+    d, square = x - whole, whole * whole
+    high = whole * (square * (3.0 * unit) + k * unit)
+    tangent = square * (9.0 * unit) + k * unit
+    # Not (high + d tangent) to_n: a product of two uses is rounded before it is added.
+    n = high * to_n + (d * to_n) * tangent
+    n = lax.round(n, lax.RoundingMethod.TO_NEAREST_EVEN)
+    near = (high - n * (ln2 * unit)) + d * tangent
+    low = d * (d * (whole * 3.0 + d)) + (x * (k_low / 3) - n * (ln2_low / 3))
+    return n, _expm1(near + low * (3.0 * unit))
+
+
+def _expm1(s: Array) -> Array:
+    precision = "rough" if is_rough() else str(s.dtype)
+    return s + s * num.horner(s, _coefficients_gelu.TANH_EXPM1[precision])
+
+
 def value(x: Array) -> Array:
-    """x σ(a)."""
+    """x σ(a) = x 2^n/(2^n + 1 + t), e^-a = (1 + t) 2^-n."""
+    one = _ONE[str(x.dtype)]
     x = num.clamp(x, -_END[str(x.dtype)])
-    minus = _cubic(num.clamp(-x, -_FAR)).exponent
-    return _sigmoidal.gated(x, minus, _FAR)
+    n, t = _expm1_parts(-num.clamp(x, None, _FAR))
+    nothing = _sigmoidal.Exponent(-n, jnp.zeros_like(n))
+    power = _sigmoidal.expm1_parts(nothing, 1.0 / one)[1]
+    # A small power is lost in 1, but not in t.
+    y = (x / ((power * one + t) + 1.0)) * power * one
+    return jnp.where(x > _FAR, x, y)
 
 
 def slope(x: Array) -> Array:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import mpmath as mp
-from coefficients_sigmoidal import TINY, fitted
+from coefficients_sigmoidal import REACH, TINY, fitted
 from writing import run
 
 TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_gelu.py"
@@ -33,6 +33,17 @@ def tanh_quotient(d):
     if abs(d) < TINY:
         return 2 + mp.diff(tanh_bracket, TANH_ZERO)
     return 2 + tanh_bracket(TANH_ZERO + d) / d
+
+
+# So that s, with TANH_UNIT s = a - n ln 2, is a sum of whole numbers and a rest, and
+# p small beside 1 in e^(TANH_UNIT s) = 1 + s + s p(s).
+TANH_UNIT = 64 * C * K / 3
+TANH_REACH = REACH / TANH_UNIT
+
+
+def tanh_expm1(s):
+    """(e^(TANH_UNIT s) - 1)/s - 1."""
+    return (mp.expm1(TANH_UNIT * s) / s if abs(s) > TINY else TANH_UNIT) - 1
 
 
 # The form by erf, without its factor e^(-z²/2), at -z.
@@ -90,6 +101,11 @@ LAST = {"float32": mp.mpf(14), "float64": mp.mpf(38), "rough": mp.mpf(14)}
 
 def rows():
     """(name, note, f, weight, low, high, degrees), of one precision each."""
+    yield (
+        *("TANH_EXPM1", "e^r = 1 + s + s p(s), r = 64 c k s/3, |r| <= ln(2)/2"),
+        *(tanh_expm1, lambda s: s),
+        *(-TANH_REACH, TANH_REACH, {"float32": 5, "float64": 10, "rough": 4}),
+    )
     bracket = "1 - z a' + e^-a = d (p(d) - 2), d = z - TANH_BRACKET_ZERO, z < 1.75"
     yield (
         *("TANH_BRACKET", bracket, tanh_quotient, lambda d: mp.mpf(1) / 2),
