@@ -6,14 +6,16 @@ last, when P is short of a multiple of ln 2.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 
-from jaxacts import _coefficients_gelu, _sigmoidal
+from jaxacts import _coefficients_gelu as table
 from jaxacts import _numerics as num
+from jaxacts import _sigmoidal
 from jaxacts._exact import Array, is_rough
 
 __all__ = ["K", "curvature", "slope", "value"]
@@ -26,153 +28,146 @@ _LN2_OVER_CK = "9.714091028023696095607230038825701448818"
 
 # Above, e^-a is lost against 1; from the end on, e^-a is 0 for every use.
 _FAR = 8.0
-_END = {"float32": 10.92, "float64": 21.7}
-# Steps to 1.
+_END = {"float32": 10.9, "float64": 21.7}
+# So many steps to 1 that the cube of the steps to the end, and more, is a whole number.
 _STEPS = {"float32": 16, "float64": 4096}
-# The factor of a power of two that is not normal by itself, up to the end.
-_ONE = {"float32": 2.0**-36, "float64": 2.0**-128}
+_NEAR = float(table.TANH_NEAR)
+# What the power of two in e^a carries, so that it is normal up to the end.
+_UNIT = 64 * Fraction(_CK) / 3
+_ONE = {"float32": 2.0**-31, "float64": 2.0**-96}
 
 
-class _Cubic(NamedTuple):
-    """x² and x² + K, with their errors, and a = c k x (x² + K) as an exponent."""
+class _Reduced(NamedTuple):
+    """Of x: e^(a + shift) = (1 + t) 2^n, and x a' in units of ``_UNIT``, as
+    whole * tangent + d * bend + x * low."""
 
-    high: Array
-    square: Array
-    square_low: Array
-    sum: Array
-    sum_low: Array
-    exponent: _sigmoidal.Exponent
-
-
-def _sum(x: Array, y: Array, low: Array) -> tuple[Array, Array]:
-    """x + y + low for positive x and y."""
-    total, larger = x + y, lax.max(x, y)
-    return total, (lax.min(x, y) - (total - larger)) + low
-
-
-def _short_constant(text: str, bits: int) -> tuple[float, float]:
-    """A constant as a number of few bits and the rest."""
-    exact = Fraction(text)
-    unit = Fraction(2) ** (int(exact).bit_length() - bits)
-    short = round(exact / unit) * unit
-    return float(short), float(exact - short)
-
-
-def _times(x: Array, high: Array, y: Array, y_low: Array) -> tuple[Array, Array]:
-    """x (y + y_low) for the high part of x, as (exact, low)."""
-    y_high = num.high_part(y)
-    low = high * ((y - y_high) + y_low) + (x - high) * (y + y_low)
-    return high * y_high, low
-
-
-def _cubic(x: Array) -> _Cubic:
-    if is_rough():
-        square, none = x * x, jnp.zeros_like(x)
-        total = square + float(Fraction(_INVERSE_K))
-        a = _sigmoidal.exponent(float(Fraction(_CK)) * (x * total))
-        return _Cubic(x, square, none, total, none, a)
-    high = num.high_part(x)
-    square, square_low = high * high, (x - high) * (x + high)
-    k, k_low = num.constant(_INVERSE_K, x.dtype)
-    total, total_low = _sum(square, jnp.full_like(x, k), square_low + k_low)
-    p, p_low = _times(x, high, total, total_low)
-    # n ln 2/(c k) in two parts, the first exact.
-    first, second = _short_constant(_LN2_OVER_CK, 15 if x.dtype == jnp.float32 else 40)
-    ck, ck_low = num.constant(_CK, x.dtype)
-    n = lax.round((p + p_low) * (ck * num.LOG2E), lax.RoundingMethod.TO_NEAREST_EVEN)
-    near, low = p - n * first, p_low - n * second
-    r = near * ck + (low * ck + near * ck_low)
-    a = _sigmoidal.Exponent(n, r)
-    return _Cubic(high, square, square_low, total, total_low, a)
+    n: Array
+    t: Array
+    whole: Array
+    tangent: Array
+    d: Array
+    bend: Array
+    low: Array
 
 
 def _whole_and_rest(exact: Fraction) -> tuple[float, float]:
     return float(round(exact)), float(exact - round(exact))
 
 
-def _expm1_parts(x: Array) -> tuple[Array, Array]:
-    """(n, t) with e^a = (1 + t) 2^n.
+def _reduced(x: Array, shift: Fraction = Fraction(0)) -> _Reduced:
+    """a to twice the digits.
 
     In steps as small as `_STEPS`, the cube of the nearest whole number and its
     product with K, rounded to a whole number, have no rounding errors; nor has
-    n ln 2/(c k). All is three times as large, and s has the unit 64 c k/3, for
-    roundings that are small beside s and a product s p(s) that is small, too.
+    n ln 2/(c k). All is three times as large, and a has the unit 64 c k/3, for
+    roundings that are small beside a and a product in `_expm1` that is small, too.
     """
-    steps = 1 if is_rough() else _STEPS[str(x.dtype)]
-    unit = 1.0 / 64.0 / steps**3
-    to_n = float(Fraction(_CK) * 64 / 3) * num.LOG2E
+    steps = _STEPS[str(x.dtype)]
+    cube = steps**3
+    unit, to_n = 1.0 / 64.0 / cube, float(_UNIT) * num.LOG2E
     k, k_low = _whole_and_rest(Fraction(_INVERSE_K) * 3 * steps**2)
-    ln2, ln2_low = _whole_and_rest(Fraction(_LN2_OVER_CK) * 3 * steps**3)
-    if is_rough():
-        cubic = x * (x * x * (3.0 * unit) + (k + k_low) * unit)
-        n = lax.round(cubic * to_n, lax.RoundingMethod.TO_NEAREST_EVEN)
-        return n, _expm1(cubic - n * ((ln2 + ln2_low) * unit))
+    step, step_low = _whole_and_rest(Fraction(_LN2_OVER_CK) * 3 * cube)
+    start, start_low = _whole_and_rest(shift / _UNIT * 64 * cube)
     x = x * float(steps)
     whole = lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
     d, square = x - whole, whole * whole
-    high = whole * (square * (3.0 * unit) + k * unit)
+    high, low = whole * (square * (3.0 * unit) + k * unit), x * (k_low / 3)
+    if shift:
+        high, low = high + start * unit, low + start_low / 3
     tangent = square * (9.0 * unit) + k * unit
     # Not (high + d tangent) to_n: a product of two uses is rounded before it is added.
     n = high * to_n + (d * to_n) * tangent
     n = lax.round(n, lax.RoundingMethod.TO_NEAREST_EVEN)
-    near = (high - n * (ln2 * unit)) + d * tangent
-    low = d * (d * (whole * 3.0 + d)) + (x * (k_low / 3) - n * (ln2_low / 3))
-    return n, _expm1(near + low * (3.0 * unit))
+    bend = d * (whole * 3.0 + d)
+    near = (high - n * (step * unit)) + d * tangent
+    low = d * bend + (low - n * (step_low / 3))
+    t = _expm1(near + low * (3.0 * unit))
+    bend = (tangent * 3.0 - (2.0 * k * unit)) + bend * (9.0 * unit)
+    return _Reduced(n, t, whole, tangent, d, bend, x * (k_low * unit))
+
+
+def _roughly_reduced(x: Array) -> tuple[Array, Array]:
+    """(n, t) with e^a = (1 + t) 2^n, for results of few bits."""
+    a = x * (x * x * (3.0 / 64.0) + float(Fraction(_INVERSE_K) * 3 / 64))
+    n = lax.round(a * (float(_UNIT) * num.LOG2E), lax.RoundingMethod.TO_NEAREST_EVEN)
+    return n, _expm1(a - n * (math.log(2) / float(_UNIT)))
 
 
 def _expm1(s: Array) -> Array:
-    precision = "rough" if is_rough() else str(s.dtype)
-    return s + s * num.horner(s, _coefficients_gelu.TANH_EXPM1[precision])
+    return s + s * _fit("TANH_EXPM1", s)
+
+
+def _power(n: Array) -> Array:
+    """2^n over ``_ONE``."""
+    nothing = _sigmoidal.Exponent(n, jnp.zeros_like(n))
+    return _sigmoidal.expm1_parts(nothing, 1.0 / _ONE[str(n.dtype)])[1]
 
 
 def value(x: Array) -> Array:
     """x σ(a) = x 2^n/(2^n + 1 + t), e^-a = (1 + t) 2^-n."""
-    one = _ONE[str(x.dtype)]
     x = num.clamp(x, -_END[str(x.dtype)])
-    n, t = _expm1_parts(-num.clamp(x, None, _FAR))
-    nothing = _sigmoidal.Exponent(-n, jnp.zeros_like(n))
-    power = _sigmoidal.expm1_parts(nothing, 1.0 / one)[1]
-    # A small power is lost in 1, but not in t.
-    y = (x / ((power * one + t) + 1.0)) * power * one
+    one = _ONE[str(x.dtype)]
+    minus = -num.clamp(x, None, _FAR)
+    n, t = _roughly_reduced(minus) if is_rough() else _reduced(minus)[:2]
+    p = _power(-n)
+    y = (x / ((p * one + t) + 1.0)) * p * one
     return jnp.where(x > _FAR, x, y)
 
 
 def slope(x: Array) -> Array:
-    """F(|x|) for x < 0, else 1 - F(|x|); F(z) = (1 - z a' + e^-a) σ'(a)."""
-    z = num.clamp(jnp.abs(x), None, _END[str(x.dtype)])
-    v = _cubic(z)
-    sums = _sigmoidal.cosh(v.exponent)
-    b, b_low = _bracket(z, v, sums)
-    return _sigmoidal.gated_slope(x < 0, sums, b, b_low)
-
-
-def _bracket(z: Array, v: _Cubic, sums: _sigmoidal.Cosh) -> tuple[Array, Array]:
-    """1 - z a' + e^-a, a polynomial up to z = 1.75; z a' = c k z (K + 3 z²)."""
+    """F(-|x|) for x < 0, else 1 - F(-|x|); F(v) = (1 + v a' + e^a) e^a/(1 + e^a)²."""
+    v = num.clamp(-jnp.abs(x), -_END[str(x.dtype)])
     if is_rough():
-        b = (1.0 - float(Fraction(_CK)) * (z * (v.sum + 2.0 * v.square))) + sums.e
-        return b, jnp.zeros_like(b)
-    # Above 1.75 the second term of the first sum is the larger one.
-    low = v.sum_low + 2.0 * v.square_low
-    product = _times(z, v.high, *_sum(v.sum, 2.0 * v.square, low))
-    push, push_low = num.product_with_constant(_CK, *product)
-    one = num.opaque(1.0, z)
-    first = one - push
-    more = sums.e + ((one - (first + push)) - push_low)
-    b = first + more
+        y = _rough_slope(v)
+    else:
+        y = jnp.where(v > -_NEAR, _near_slope(v), _far_slope(v))
+    return jnp.where(x > v, 1.0 - y, y)
 
-    zero, zero_low = num.constant(_coefficients_gelu.TANH_BRACKET_ZERO, z.dtype)
-    bend = float(Fraction(_coefficients_gelu.TANH_BRACKET_SLOPE))
-    hidden = num.opaque(zero, z)
-    d = z - hidden
-    d_low = (z - (d + hidden)) - zero_low
-    high = -2.0 * d
-    small = num.clamp(d, None, 1.0)  # keeps the unused branch finite
-    rest = small * num.fit("TANH_BRACKET", small, _coefficients_gelu)
-    rest = rest + bend * d_low
-    near = high + rest
-    inside = z < 1.75
-    y = jnp.where(inside, near, b)
-    return y, jnp.where(inside, rest - (near - high), more - (b - first))
+
+def _rough_slope(x: Array) -> Array:
+    n, t = _roughly_reduced(x)
+    p, one = _power(n), _ONE[str(x.dtype)]
+    scaled = p + p * t
+    e = scaled * one
+    tangent = x * x * (3.0 * float(Fraction(_CK))) + float(Fraction(_C))
+    b, d = (1.0 + x * tangent) + e, 1.0 + e
+    return ((b * scaled) / (d * d)) * one
+
+
+def _near_slope(v: Array) -> Array:
+    zero, zero_low = num.constant(table.TANH_SLOPE_ZERO, v.dtype)
+    at_0 = float(Fraction(table.TANH_BEND_AT_0))
+    at_zero = float(Fraction(table.TANH_BEND_AT_ZERO))
+    d = v - zero
+    # The largest parts of the slope over d, and of p, have no rounding errors.
+    first, second, *others = table.TANH_SLOPE_NEAR[str(v.dtype)]
+    u = v + 1.0
+    main = jnp.where(u > 0, 0.5, 0.125)
+    p = u * num.horner(u, (second - 0.25, *others))
+    p = p + (0.25 * u + jnp.where(u > 0, first - 0.5, first - 0.125))
+    # What d lost, near 0, times the slope there; and what zero lost.
+    low = (-zero - (d - v)) * at_0 - zero_low * at_zero
+    return main * d + (d * p + low)
+
+
+def _far_slope(x: Array) -> Array:
+    one, inverse = _ONE[str(x.dtype)], float(1 / _UNIT)
+    v = _reduced(x, Fraction(table.TANH_LOG_UNIT))
+    p, factor = _power(v.n), 1.0 + v.t
+    e = p * factor
+    t = v.t + factor * (e * _fit("TANH_SLOPE_FAR", e, one))
+    rest = v.d * v.bend + (v.low + (e * (inverse**2 * one) + inverse))
+    bracket = v.whole * v.tangent + rest
+    # Both sums of products with whole, which is exact or rounded once.
+    return ((v.whole * one) * v.tangent + (bracket * t + rest) * one) * p
+
+
+def _fit(name: str, x: Array, scale: float = 1.0) -> Array:
+    """The polynomial of x times scale, a power of two, times scale."""
+    fits = getattr(table, name)["rough" if is_rough() else str(x.dtype)]
+    if scale == 1.0:
+        return num.horner(x, fits)
+    return num.horner(x, tuple(c * scale ** (i + 1) for i, c in enumerate(fits)))
 
 
 # --- curvature -----------------------------------------------------------------

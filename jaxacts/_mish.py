@@ -92,8 +92,8 @@ def slope(x: Array) -> Array:
     q = _sigmoidal._quotient(top, d * d)
 
     # The distance to the zero with its error. A constant zero were summed with x.
-    zero, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
-    zero = jnp.where(left, zero, 0.0)
+    exact, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
+    zero = jnp.where(left, exact, 0.0)
     near = x - zero
     near_low = 0.5625 * (x - (near + zero))
     rest = near * _fit("SLOPE", x - _CENTRE)

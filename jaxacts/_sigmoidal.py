@@ -26,14 +26,10 @@ from jaxacts._exact import Array, is_rough
 
 __all__ = [
     "NEGLIGIBLE",
-    "Cosh",
     "Exponent",
-    "cosh",
     "expm1_parts",
     "expm1_terms",
     "exponent",
-    "gated",
-    "gated_slope",
     "largest",
     "sigmoid",
     "sigmoid_curvature",
@@ -47,19 +43,17 @@ __all__ = [
 
 
 class _Scale(NamedTuple):
-    """one: the factor that p carries; largest: beyond, e^-a is 0 for every use; exact:
-    numbers up to this times one, whole or inverse, are added without an error."""
+    """one: the factor that p carries; largest: beyond, e^-a is 0 for every use."""
 
     one: float
     largest: float
-    exact: float
     bias: int
     bits: int
 
 
 _SCALES = {
-    "float32": _Scale(2.0**-36, 109.0, 2.0**10, 127, 23),
-    "float64": _Scale(2.0**-128, 760.0, 2.0**24, 1023, 52),
+    "float32": _Scale(2.0**-36, 109.0, 127, 23),
+    "float64": _Scale(2.0**-128, 760.0, 1023, 52),
 }
 # Beyond, e^-z is not normal.
 _LEAST_NORMAL = {"float32": 88.0, "float64": 709.0}
@@ -86,9 +80,6 @@ class Exponent(NamedTuple):
 
     n: Array
     r: Array
-
-    def negative(self) -> Exponent:
-        return Exponent(-self.n, -self.r)
 
 
 def exponent(a: Array) -> Exponent:
@@ -158,68 +149,14 @@ def sigmoid(x: Array) -> Array:
     return (1.0 / _one_plus_exp(exponent(minus))) * s.one
 
 
-def gated(x: Array, minus_a: Exponent, far: float) -> Array:
-    """x σ(a) for x < far < 2^64, x above; x is finite from below."""
-    y = (x / _one_plus_exp(minus_a)) * _scale(x).one
-    return jnp.where(x > far, x, y)
-
-
 def silu(x: Array) -> Array:
     """x σ(x)."""
     x = num.clamp(x, -_scale(x).largest)
-    return gated(x, exponent(num.clamp(-x, -NEGLIGIBLE)), NEGLIGIBLE)
+    d = _one_plus_exp(exponent(num.clamp(-x, -NEGLIGIBLE)))
+    return jnp.where(x > NEGLIGIBLE, x, (x / d) * _scale(x).one)
 
 
-# --- 2 + e^a + e^-a ---------------------------------------------------------------
-
-
-class Cosh(NamedTuple):
-    """Of z >= 0: one (2 + e^z + e^-z) with its error; e + e_low = e^-z.
-
-    When roughly, d is e/one.
-    """
-
-    d: Array
-    d_low: Array
-    e: Array
-    e_low: Array
-
-
-def cosh(a: Exponent) -> Cosh:
-    """2 + e^z + e^-z, whose inverse is σ'(z), for 0 <= z = a <= largest.
-
-    Even and odd part of e^r serve e^z and e^-z at once.
-    """
-    n, r = a
-    s = _scale(n)
-    if is_rough():
-        none = jnp.zeros_like(n)
-        t, p = expm1_parts(a.negative(), 1.0 / s.one)
-        scaled = p + p * t
-        return Cosh(scaled, none, scaled * s.one, none)
-    bits = _power_bits(n, s.one)
-    p = lax.bitcast_convert_type(bits, n.dtype)
-    # one²/p, and 0 from where it does not exist.
-    both = bits.dtype.type(2 * (s.bias + int(np.log2(s.one))) << s.bits)
-    inverse = lax.max(both - bits, jnp.zeros_like(bits))
-    q = lax.bitcast_convert_type(inverse, n.dtype)
-    square = r * r
-    even = square * _fit("COSH", square)
-    odd = r + (r * square) * _fit("SINH", square)
-    more_even, more_odd = (p + q) * even, (p - q) * odd
-    more = more_odd + more_even
-    step = q * (even - odd)
-    e = q + step
-    # As in _one_plus_exp.
-    short = lax.min(p, jnp.full_like(p, s.exact * s.one))
-    base, rest = (2.0 * s.one + q) + short, p - short
-    first = base + more
-    d = first + rest
-    d_low = (
-        (more - (first - base)) + (first - (d - rest)) + (more_even - (more - more_odd))
-    )
-    scale = 1.0 / s.one
-    return Cosh(d, d_low, e * scale, (step - (e - q)) * scale)
+# --- derivatives of σ and x σ ---------------------------------------------------------
 
 
 def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
@@ -249,19 +186,6 @@ def sigmoid_curvature(x: Array, factor: float = 1.0) -> Array:
     top = ((1.0 - unit) - unit * t) * scaled
     y = (top / (1.0 + e * (3.0 + e * (3.0 + e)))) * (factor * one)
     return jnp.where(num.sign_bit(x), y, -y)
-
-
-def gated_slope(below: Array, v: Cosh, b: Array, b_low: Array) -> Array:
-    """y = (b + b_low)/(2 + e^z + e^-z) where ``below``, else 1 - y."""
-    one = _scale(b).one
-    if is_rough():
-        d = 1.0 + v.e
-        y = ((b * v.d) / (d * d)) * one
-    else:
-        q = _quotient(b, v.d)
-        inverse = num.reciprocal_guess(v.d)
-        y = (q + inverse * (b_low - q * v.d_low)) * one
-    return jnp.where(below, y, 1.0 - y)
 
 
 def silu_slope(x: Array) -> Array:

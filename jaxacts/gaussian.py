@@ -62,6 +62,7 @@ def _gelu_reference(m, x, approximate=True):
     static=("approximate",),
     cases=({}, {"approximate": False}),
     slope=_gelu_slope,
+    precise=("float16",),
     curvature=_gelu_curvature,
     limits=lambda **_: Limits(
         minus_infinity=(-0.0, -0.0, -0.0), plus_infinity=(_INF, 1.0, -0.0)

@@ -18,32 +18,42 @@ TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_gelu.py"
 # The tanh form of gelu is x σ(a), a = c (x + k x³).
 K = mp.mpf("0.044715")
 C = 2 * mp.sqrt(2 / mp.pi)
+TANH_NEAR = mp.mpf("1.75")
 
 
-def tanh_bracket(z):
-    a, slope = C * (z + K * z**3), C * (1 + 3 * K * z * z)
-    return 1 + mp.exp(-a) - z * slope
+def tanh_exponential(v):
+    return mp.exp(C * (v + K * v**3))
 
 
-TANH_ZERO = mp.findroot(tanh_bracket, mp.mpf("0.752"))
+def tanh_slope(v):
+    e = tanh_exponential(v)
+    return (1 + C * v * (1 + 3 * K * v * v) + e) * e / (1 + e) ** 2
 
 
-def tanh_quotient(d):
-    """tanh_bracket(z) over d = z - zero, plus 2."""
-    if abs(d) < TINY:
-        return 2 + mp.diff(tanh_bracket, TANH_ZERO)
-    return 2 + tanh_bracket(TANH_ZERO + d) / d
-
-
-# So that s, with TANH_UNIT s = a - n ln 2, is a sum of whole numbers and a rest, and
-# p small beside 1 in e^(TANH_UNIT s) = 1 + s + s p(s).
 TANH_UNIT = 64 * C * K / 3
-TANH_REACH = REACH / TANH_UNIT
 
 
 def tanh_expm1(s):
     """(e^(TANH_UNIT s) - 1)/s - 1."""
     return (mp.expm1(TANH_UNIT * s) / s if abs(s) > TINY else TANH_UNIT) - 1
+
+
+TANH_REACH = REACH / TANH_UNIT
+TANH_ZERO = mp.findroot(tanh_slope, mp.mpf("-0.752"))
+
+
+def tanh_near(u):
+    """tanh_slope(u - 1) over the distance d to its zero."""
+    d = u - 1 - TANH_ZERO
+    if abs(d) < TINY:
+        return mp.diff(tanh_slope, TANH_ZERO)
+    return tanh_slope(u - 1) / d
+
+
+def tanh_far(e):
+    """(1/(1 + E)² - 1)/e, e = TANH_UNIT E."""
+    e = e / TANH_UNIT
+    return -(2 + e) / (1 + e) ** 2 / TANH_UNIT
 
 
 # The form by erf, without its factor e^(-z²/2), at -z.
@@ -102,14 +112,22 @@ LAST = {"float32": mp.mpf(14), "float64": mp.mpf(38), "rough": mp.mpf(14)}
 def rows():
     """(name, note, f, weight, low, high, degrees), of one precision each."""
     yield (
-        *("TANH_EXPM1", "e^r = 1 + s + s p(s), r = 64 c k s/3, |r| <= ln(2)/2"),
+        *("TANH_EXPM1", "e^a = 1 + s + s p(s), s = 3 a/(64 c k), |a| <= ln(2)/2"),
         *(tanh_expm1, lambda s: s),
         *(-TANH_REACH, TANH_REACH, {"float32": 5, "float64": 10, "rough": 4}),
     )
-    bracket = "1 - z a' + e^-a = d (p(d) - 2), d = z - TANH_BRACKET_ZERO, z < 1.75"
+    near = "gelu'(v) = p(v + 1) (v - zero), -TANH_NEAR < v <= 0"
     yield (
-        *("TANH_BRACKET", bracket, tanh_quotient, lambda d: mp.mpf(1) / 2),
-        *(-TANH_ZERO, mp.mpf("1.75") - TANH_ZERO, {"float32": 9, "float64": 20}),
+        *("TANH_SLOPE_NEAR", near, tanh_near),
+        lambda u: 1 / tanh_near(u),
+        *(1 - TANH_NEAR, mp.mpf(1)),
+        {"float32": 10, "float64": 25},
+    )
+    yield (
+        *("TANH_SLOPE_FAR", "1/(1 + e^a)² = 1 + e p(e), v < -TANH_NEAR"),
+        *(tanh_far, lambda e: e),
+        *(mp.mpf(0), TANH_UNIT * tanh_exponential(-TANH_NEAR)),
+        {"float32": 3, "float64": 8},
     )
     for precision, degrees in DEGREES.items():
         near, last = NEAR[precision], LAST[precision]
@@ -142,9 +160,12 @@ def tables():
         known[2].update(fit)
     for name, (text, errors, fits) in found.items():
         yield name, f"{text}; error {', '.join(errors)}", fits
-    yield "TANH_BRACKET_ZERO", "the zero of 1 - z a' + e^-a", mp.nstr(TANH_ZERO, 40)
-    bend = mp.diff(tanh_bracket, TANH_ZERO)
-    yield "TANH_BRACKET_SLOPE", "its slope there", mp.nstr(bend, 40)
+    yield "TANH_SLOPE_ZERO", "the zero of gelu'", mp.nstr(TANH_ZERO, 40)
+    yield "TANH_NEAR", "-v up to which the first polynomial is used", str(TANH_NEAR)
+    yield "TANH_BEND_AT_0", "gelu''(0)", mp.nstr(C / 2, 20)
+    bend = mp.diff(tanh_slope, TANH_ZERO)
+    yield "TANH_BEND_AT_ZERO", "gelu'' where gelu' is 0", mp.nstr(bend, 20)
+    yield "TANH_LOG_UNIT", "log(TANH_UNIT)", mp.nstr(mp.log(TANH_UNIT), 40)
     yield "ERF_ZERO", "gelu'(-z) = 0", mp.nstr(ERF_ZERO, 40)
     bend = mp.diff(erf_slope, ERF_ZERO)
     yield "ERF_SLOPE_SLOPE", "its slope there, without e^(-z²/2)", mp.nstr(bend, 40)

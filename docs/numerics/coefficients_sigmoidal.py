@@ -70,18 +70,6 @@ def exponential(r):
     return (mp.expm1(r) - r) / r**2
 
 
-def cosine(w):
-    if w < TINY:
-        return mp.mpf(1) / 2 + w / 24
-    return (mp.cosh(mp.sqrt(w)) - 1) / w
-
-
-def sine(w):
-    if w < TINY:
-        return mp.mpf(1) / 6 + w / 120
-    return (mp.sinh(mp.sqrt(w)) / mp.sqrt(w) - 1) / w
-
-
 def logarithm(e):
     if e < TINY:
         return -mp.mpf(1) / 2 + e / 3
@@ -136,7 +124,6 @@ def square_inverse(e):
 
 
 REACH = mp.log(2) / 2 + mp.mpf("0.0005")
-SQUARE = REACH**2
 
 FITS = {
     # name: (note, f, weight, low, high, degrees)
@@ -147,22 +134,6 @@ FITS = {
         -REACH,
         REACH,
         {"float32": 4, "float64": 9, "rough": 3},
-    ),
-    "COSH": (
-        "cosh(r) = 1 + r² p(r²), |r| <= ln(2)/2",
-        cosine,
-        lambda w: w,
-        mp.mpf(0),
-        SQUARE,
-        {"float32": 2, "float64": 4, "rough": 1},
-    ),
-    "SINH": (
-        "sinh(r) = r (1 + r² p(r²)), |r| <= ln(2)/2; error of the sum with cosh",
-        sine,
-        lambda w: w * mp.sqrt(w),
-        mp.mpf(0),
-        SQUARE,
-        {"float32": 1, "float64": 4, "rough": 1},
     ),
     "LOG1P": (
         "log(1 + e) = e (1 + e p(e)), 0 <= e <= 1",
