@@ -14,7 +14,6 @@ __all__ = ["slope", "value"]
 
 # z up to which the value's first polynomial holds, and where the argument of the second
 # is 0; the slope's is d/(1 + _BEND z).
-_NEAR = {"float32": 1.5, "float64": 2.5}
 _TURN, _BEND, _BEND_ROUGH = 1.5, 9 / 32, 5 / 16
 # Here p is 0 in `_scaled`, with the scale that makes values of less than 1,
 # and slopes of less than 2^5, normal wherever the result is.
@@ -23,12 +22,9 @@ _SLOPE_END = {"float32": 14.08, "float64": 37.952}
 _SLOPE_FACTOR = 2.0**16
 
 
-def _precision(x: Array) -> str:
-    return "rough" if is_rough() else str(x.dtype)
-
-
 def _fit(name: str, x: Array) -> Array:
-    return num.horner(x, getattr(table, name)[_precision(x)])
+    fits = getattr(table, name)
+    return num.horner(x, fits["rough" if is_rough() else str(x.dtype)])
 
 
 def _density(z: Array) -> _sigmoidal.Exponent:
@@ -62,10 +58,9 @@ def _scaled(
 
 def _parts(z: Array) -> tuple[Array, Array]:
     """(factor, rest): z Φ(-z) e^(z²/2) = factor (1/4 + rest), the factor exact."""
-    near = _NEAR[str(z.dtype)]
-    inside = z < near
+    inside = z < _TURN
     far = _sigmoidal._quotient(z - _TURN, 1.0 + 0.5 * z)
-    rest = jnp.where(inside, _fit("ERF_NEAR", z - 0.5625 * near), _fit("ERF_FAR", far))
+    rest = jnp.where(inside, _fit("ERF_NEAR", z - 0.5625 * _TURN), _fit("ERF_FAR", far))
     return jnp.where(inside, z, 1.0), rest
 
 

@@ -70,18 +70,17 @@ def rough_value(q):
     return tail(z) * (1 + BEND_ROUGH * z) - mp.mpf("0.25")
 
 
-# In the value, z up to which each precision uses the first of two polynomials; about
-# TURN the argument of the second has no rounding errors. In the slope, the BEND for
-# which a polynomial of degree 8 does; roughly, one with BEND_ROUGH does for the value.
-# Beyond LAST, all is 0.
-NEAR = {"float32": mp.mpf("1.5"), "float64": mp.mpf("2.5")}
+# In the value, z up to which the first of two polynomials serves; about it the argument
+# of the second has no rounding errors. In the slope, the BEND for which a polynomial
+# of degree 8 does; roughly, one with BEND_ROUGH does for the value. Beyond LAST, all
+# is 0.
 TURN, BEND, BEND_ROUGH = mp.mpf("1.5"), mp.mpf(9) / 32, mp.mpf(5) / 16
 LAST = {"float32": mp.mpf(14), "float64": mp.mpf(38)}
-DEGREES = {"float32": (9, 8, 8), "float64": (21, 20, 24)}
+DEGREES = {"float32": (9, 8, 8), "float64": (17, 22, 24)}
 DEGREE_ROUGH = 7, 6
 NOTES = {
-    "ERF_NEAR": "Φ(-z) e^(z²/2) = 1/4 + p(z - 9/16 NEAR), z < NEAR",
-    "ERF_FAR": "z Φ(-z) e^(z²/2) = 1/4 + p((z - TURN)/(1 + z/2)), z > NEAR",
+    "ERF_NEAR": "Φ(-z) e^(z²/2) = 1/4 + p(z - 9/16 TURN), z < TURN",
+    "ERF_FAR": "z Φ(-z) e^(z²/2) = 1/4 + p((z - TURN)/(1 + z/2)), z > TURN",
     "ERF_SLOPE": ("gelu'(-z) e^(z²/2) = d (p(d/(1 + BEND z)) - 1/2), d = z - ERF_ZERO"),
 }
 
@@ -94,16 +93,15 @@ def rows():
         *(-TANH_ZERO, mp.mpf("1.75") - TANH_ZERO, {"float32": 9, "float64": 20}),
     )
     for precision, degrees in DEGREES.items():
-        near, last = NEAR[precision], LAST[precision]
-        middle = near * 9 / 16
+        last, middle = LAST[precision], TURN * 9 / 16
         functions = (
             lambda d, middle=middle: tail(middle + d) - mp.mpf("0.25"),
             far_value,
             erf_quotient,
         )
         ends = (
-            (-middle, near - middle),
-            ((near - TURN) / (1 + near / 2), (last - TURN) / (1 + last / 2)),
+            (-middle, TURN - middle),
+            (mp.mpf(0), (last - TURN) / (1 + last / 2)),
             (-ERF_ZERO, (last - ERF_ZERO) / (1 + BEND * last)),
         )
         rest = zip(functions, (4, 2.5, 2), ends, degrees, strict=True)
