@@ -74,7 +74,7 @@ def _rough_value(x: Array) -> Array:
 
 
 def slope(x: Array) -> Array:
-    """u S with S = d P(x) near the zero, 1 + x + Q further left; 1/2 + Q on the right.
+    """u S with S = d P(x) near the zero, 1 + x + Q further left; 5/8 + Q on the right.
 
     Q is a quotient by D², D = 1 + u + u²/2.
     """
@@ -91,9 +91,9 @@ def slope(x: Array) -> Array:
     top = top + x * (u * jnp.where(tail, a - d * s, v))
     q = _sigmoidal._quotient(top, d * d)
 
-    # The distance to the zero with its error. A constant zero were summed with x.
-    exact, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
-    zero = jnp.where(left, exact, 0.0)
+    # The distance to the zero with its error. With a constant the sums were folded.
+    constant, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
+    zero = jnp.where(left, constant, 0.0)
     near = x - zero
     near_low = 0.5625 * (x - (near + zero))
     rest = near * _fit("SLOPE", x - _CENTRE)

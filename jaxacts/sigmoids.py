@@ -116,12 +116,13 @@ _FACTOR = 2.0**-60
 def _soft_sign_slope(x: Array) -> Array:
     z = num.clamp(jnp.abs(x), None, _far(x))
     d = 1.0 + z
-    y = num.clamp(_FACTOR / ((_FACTOR * d) * d), 0.0)
+    short = num.high_part(d)
+    y = num.clamp(_FACTOR / ((_FACTOR * short) * short), 0.0)
     if is_rough():
         return y
-    d_low = num.clamp(z, None, 1.0) - (d - num.clamp(z, 1.0))
-    part = y * d
-    return y - (part + part) * (y * d_low)
+    d_low = (d - short) + (num.clamp(z, None, 1.0) - (d - num.clamp(z, 1.0)))
+    ratio = d_low * (y * short)  # d/short - 1
+    return y - (y * ratio) * (2.0 - 3.0 * ratio)
 
 
 def _soft_sign_curvature(x: Array) -> Array:

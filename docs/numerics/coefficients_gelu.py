@@ -64,9 +64,9 @@ def tail(z):
     return mp.erfc(z / mp.sqrt(2)) / 2 * mp.exp(z * z / 2)
 
 
-def far_value(v):
-    """z tail(z) - 1/4, v = 1/z²."""
-    z = 1 / mp.sqrt(v)
+def far_value(d):
+    """z tail(z) - 1/4, d = (z - TURN)/(1 + z/2)."""
+    z = (d + TURN) / (1 - d / 2)
     return z * tail(z) - mp.mpf("0.25")
 
 
@@ -77,36 +77,33 @@ def erf_slope(z):
 ERF_ZERO = mp.findroot(erf_slope, mp.mpf("0.7518"))
 
 
-def erf_quotient(z):
-    """erf_slope(z) over z - zero, plus 1/2."""
-    d = z - ERF_ZERO
+def erf_quotient(q):
+    """erf_slope(z) over d = z - zero, plus 1/2; q = d/(1 + BEND z)."""
+    d = q * (1 + BEND * ERF_ZERO) / (1 - BEND * q)
     if abs(d) < TINY:
         return mp.mpf("0.5") + mp.diff(erf_slope, ERF_ZERO)
-    return mp.mpf("0.5") + erf_slope(z) / d
+    return mp.mpf("0.5") + erf_slope(ERF_ZERO + d) / d
 
 
-def far_slope(v):
-    """erf_slope(z)/z plus 1/4."""
-    z = 1 / mp.sqrt(v)
-    return mp.mpf("0.25") + erf_slope(z) / z
+def rough_value(q):
+    """Φ(-z) e^(z²/2) (1 + BEND_ROUGH z) - 1/4"""
+    z = q / (1 - BEND_ROUGH * q)
+    return tail(z) * (1 + BEND_ROUGH * z) - mp.mpf("0.25")
 
 
-# z up to which each precision uses the first of two polynomials, and its last z.
-NEAR = {"float32": mp.mpf("1.75"), "float64": mp.mpf(4), "rough": mp.mpf("1.75")}
-DEGREES = {
-    "float32": (10, 13, 9, 11),
-    "float64": (26, 18, 24, 16),
-    "rough": (7, 7, 6, 6),
-}
+# In the value, z up to which the first of two polynomials serves; about it the argument
+# of the second has no rounding errors. In the slope, the BEND for which a polynomial
+# of degree 8 does; roughly, one with BEND_ROUGH does for the value. Beyond LAST, all
+# is 0.
+TURN, BEND, BEND_ROUGH = mp.mpf("1.5"), mp.mpf(9) / 32, mp.mpf(5) / 16
+LAST = {"float32": mp.mpf(14), "float64": mp.mpf(38)}
+DEGREES = {"float32": (9, 8, 8), "float64": (17, 22, 24)}
+DEGREE_ROUGH = 7, 6
 NOTES = {
-    "ERF_NEAR": "Φ(-z) e^(z²/2) = 1/4 + p(z - 9/16 NEAR), z < NEAR",
-    "ERF_FAR": "z Φ(-z) e^(z²/2) = 1/4 + p(1/z² - 1/2 NEAR^-2), z > NEAR",
-    "ERF_SLOPE_NEAR": (
-        "gelu'(-z) e^(z²/2) = d (p(z - 9/16 NEAR) - 1/2), d = z - ERF_ZERO, z < NEAR"
-    ),
-    "ERF_SLOPE_FAR": "gelu'(-z) e^(z²/2) = z (p(1/z² - 1/2 NEAR^-2) - 1/4), z > NEAR",
+    "ERF_NEAR": "Φ(-z) e^(z²/2) = 1/4 + p(z - 9/16 TURN), z < TURN",
+    "ERF_FAR": "z Φ(-z) e^(z²/2) = 1/4 + p((z - TURN)/(1 + z/2)), z > TURN",
+    "ERF_SLOPE": ("gelu'(-z) e^(z²/2) = d (p(d/(1 + BEND z)) - 1/2), d = z - ERF_ZERO"),
 }
-LAST = {"float32": mp.mpf(14), "float64": mp.mpf(38), "rough": mp.mpf(14)}
 
 
 def rows():
@@ -130,23 +127,31 @@ def rows():
         {"float32": 3, "float64": 8},
     )
     for precision, degrees in DEGREES.items():
-        near, last = NEAR[precision], LAST[precision]
-        middle, half = near * 9 / 16, 1 / near**2 / 2
-        close = -middle, near - middle
-        far = 1 / last**2 - half, half
+        last, middle = LAST[precision], TURN * 9 / 16
         functions = (
             lambda d, middle=middle: tail(middle + d) - mp.mpf("0.25"),
-            lambda v, half=half: far_value(half + v),
-            lambda d, middle=middle: erf_quotient(middle + d),
-            lambda v, half=half: far_slope(half + v),
+            far_value,
+            erf_quotient,
         )
-        rest = zip(
-            functions, (4, 2.5, 2, 3), (close, far, close, far), degrees, strict=True
+        ends = (
+            (-middle, TURN - middle),
+            (mp.mpf(0), (last - TURN) / (1 + last / 2)),
+            (-ERF_ZERO, (last - ERF_ZERO) / (1 + BEND * last)),
         )
+        rest = zip(functions, (4, 2.5, 2), ends, degrees, strict=True)
         for (name, note), (f, weight, ends, degree) in zip(
             NOTES.items(), rest, strict=True
         ):
             yield name, note, f, lambda _, w=weight: w, *ends, {precision: degree}
+    last, (value, slope) = LAST["float32"], DEGREE_ROUGH
+    yield (
+        *("ERF", "z Φ(-z) e^(z²/2) = q (1/4 + p(q)), q = z/(1 + BEND_ROUGH z)"),
+        *(rough_value, lambda q: 1 / (mp.mpf("0.25") + rough_value(q))),
+        *(mp.mpf(0), last / (1 + BEND_ROUGH * last), {"rough": value}),
+    )
+    ends = -ERF_ZERO, (last - ERF_ZERO) / (1 + BEND * last)
+    name = "ERF_SLOPE"
+    yield name, NOTES[name], erf_quotient, lambda _: mp.mpf(2), *ends, {"rough": slope}
 
 
 def tables():
