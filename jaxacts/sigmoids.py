@@ -117,12 +117,13 @@ def _soft_sign_slope(x: Array) -> Array:
     z = num.clamp(jnp.abs(x), None, _far(x))
     d = 1.0 + z
     short = num.high_part(d)
-    y = num.clamp(_FACTOR / ((_FACTOR * short) * short), 0.0)
+    # Larger by the factor, for a product with the small ratio.
+    y = num.clamp(1.0 / ((_FACTOR * short) * short), 0.0)
     if is_rough():
-        return y
+        return y * _FACTOR
     d_low = (d - short) + (num.clamp(z, None, 1.0) - (d - num.clamp(z, 1.0)))
-    ratio = d_low * (y * short)  # d/short - 1
-    return y - (y * ratio) * (2.0 - 3.0 * ratio)
+    ratio = d_low * ((y * short) * _FACTOR)  # d/short - 1
+    return (y - (y * ratio) * (2.0 - 3.0 * ratio)) * _FACTOR
 
 
 def _soft_sign_curvature(x: Array) -> Array:
