@@ -139,12 +139,12 @@ def _near_slope(v: Array) -> Array:
     at_0 = float(Fraction(table.TANH_BEND_AT_0))
     at_zero = float(Fraction(table.TANH_BEND_AT_ZERO))
     d = v - zero
-    # The largest parts of the slope over d, and of p, have no rounding errors.
+    # The largest parts of the slope over d, and of p, have no rounding errors. Of a
+    # choice between constants, a scan would keep both as arrays.
     first, second, *others = table.TANH_SLOPE_NEAR[str(v.dtype)]
     u = v + 1.0
-    main = jnp.where(u > 0, 0.5, 0.125)
-    p = u * num.horner(u, (second - 0.25, *others))
-    p = p + (0.25 * u + jnp.where(u > 0, first - 0.5, first - 0.125))
+    main = num.clamp(u * 2.0**100, 0.125, 0.5)
+    p = u * num.horner(u, (second - 0.25, *others)) + (0.25 * u + (first - main))
     # What d lost, near 0, times the slope there; and what zero lost.
     low = (-zero - (d - v)) * at_0 - zero_low * at_zero
     return main * d + (d * p + low)
