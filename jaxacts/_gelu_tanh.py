@@ -35,6 +35,10 @@ _NEAR = float(table.TANH_NEAR)
 # What the power of two in e^a carries, so that it is normal up to the end.
 _UNIT = 64 * Fraction(_CK) / 3
 _ONE = {"float32": 2.0**-31, "float64": 2.0**-96}
+# The same for the curvature, which is larger there.
+_CURVATURE_NEAR = float(table.TANH_CURVATURE_NEAR_END)
+_CURVATURE_END = {"float32": 11.3, "float64": 22.0}
+_CURVATURE_ONE = {"float32": 2.0**-52, "float64": 2.0**-140}
 
 
 class _Reduced(NamedTuple):
@@ -97,10 +101,10 @@ def _expm1(s: Array) -> Array:
     return s + s * _fit("TANH_EXPM1", s)
 
 
-def _power(n: Array) -> Array:
-    """2^n over ``_ONE``."""
+def _power(n: Array, one: float | None = None) -> Array:
+    """2^n over ``one``, by default that of ``_ONE``."""
     nothing = _sigmoidal.Exponent(n, jnp.zeros_like(n))
-    return _sigmoidal.expm1_parts(nothing, 1.0 / _ONE[str(n.dtype)])[1]
+    return _sigmoidal.expm1_parts(nothing, 1.0 / (one or _ONE[str(n.dtype)]))[1]
 
 
 def value(x: Array) -> Array:
@@ -170,70 +174,52 @@ def _fit(name: str, x: Array, scale: float = 1.0) -> Array:
     return num.horner(x, tuple(c * scale ** (i + 1) for i, c in enumerate(fits)))
 
 
-# --- curvature -----------------------------------------------------------------
-
-
-class _Argument(NamedTuple):
-    """a = c (x + k x³), c k x² and a', each with its rounding error."""
-
-    a: Array
-    a_low: Array
-    cube: Array
-    cube_low: Array
-    slope: Array
-    slope_low: Array
-
-
-def _argument(x: Array) -> _Argument:
-    """The argument of a short x: products of a in exp_parts are exact."""
-    # Beyond 12 (in float64, 25) every e^-|a| is 0.
-    far = 12.0 if x.dtype == jnp.float32 else 25.0
-    x = num.clamp(x, -far, far)
-    cube, cube_low = num.product_with_constant(_CK, *num.product(x, x))
-    c_high, c_low = num.constant(_C, x.dtype)
-    c = jnp.full_like(x, c_high)
-    v = cube + c
-    v_low = num.sum_low(cube, c, v) + (cube_low + c_low)
-    slope = v + 2.0 * cube
-    slope_low = num.sum_low(v, 2.0 * cube, slope) + (v_low + 2.0 * cube_low)
-    return _Argument(*num.product(x, v, 0.0, v_low), cube, cube_low, slope, slope_low)
-
-
-class _TanhForm(NamedTuple):
-    """What slope and curvature share, of z = |x|: z a' + its rounding error."""
-
-    argument: _Argument
-    p: num.Logistic
-    push: Array
-    push_low: Array
-
-
-def _tanh_parts(x: Array) -> tuple[Array, _TanhForm]:
-    z = num.clamp(num.magnitude(x), None, 12.0 if x.dtype == jnp.float32 else 25.0)
-    v = _argument(z)
-    p = num.logistic_parts(-v.a, -v.a_low)
-    high, low = num.product(z, v.slope, 0.0, v.slope_low)
-    push = high + low
-    return z, _TanhForm(v, p, push, low - (push - high))
-
-
 def curvature(x: Array) -> Array:
-    """Its second derivative."""
-    z, v = _tanh_parts(x)
-    p = v.p
-    # a' (2 - z a' T) + z a'', T = tanh(a/2) = 1 - 2 e q, z a'' = 6 c k z².
-    twos = num.opaque(2.0, z)
-    two = twos - v.push
-    more = 2.0 * ((v.push * p.e) * p.q) - v.push_low
-    inner = two + more
-    inner_low = (more - (inner - two)) + ((twos - two) - v.push)
-    slope, bend = v.argument.slope, 6.0 * v.argument.cube
-    first = slope * inner
-    bracket = first + bend
-    bracket_low = v.argument.slope_low * inner + slope * inner_low
-    bracket_low += (bend - (bracket - first)) + 6.0 * v.argument.cube_low
-    square = p.q * p.q
-    w = bracket * square
-    low = 2.0 * w * p.delta + bracket_low * square
-    w, low = num.patched(num.distance(z, "GELU_TANH_CURVATURE"), (w, low), 0.6)
-    return num.finish(w, low, p.t, p.s1, p.s2)
+    """(A (2 - z A T) + z A') E/(1 + E)², A = a', E = e^-a, T = tanh(a/2), z = |x|."""
+    z = num.clamp(jnp.abs(x), None, _CURVATURE_END[str(x.dtype)])
+    far = _rough_far_curvature(z) if is_rough() else _far_curvature(z)
+    return jnp.where(z < _CURVATURE_NEAR, _near_curvature(z), far)
+
+
+def _near_curvature(z: Array) -> Array:
+    zero, zero_low = num.constant(table.TANH_CURVATURE_ZERO, z.dtype)
+    d = z - zero
+    p = _fit("TANH_CURVATURE_NEAR", z - float(table.TANH_CURVATURE_CENTRE))
+    return d * p - zero_low * p
+
+
+def _far_curvature(z: Array) -> Array:
+    one, inverse = _CURVATURE_ONE[str(z.dtype)], float(1 / _UNIT)
+    v = _reduced(-z, 2 * Fraction(table.TANH_LOG_UNIT))
+    p = _power(v.n, one)
+    e = (p * one) * (1.0 + v.t)
+    # r = 2 E/(1 + E), T = 1 - r, all else in the unit.
+    r = e * _fit("TANH_TWICE", e)
+    square = z * z
+    linear = float(Fraction(_INVERSE_K) * 3 / 64)
+    tangent = square * (9.0 / 64.0) + linear
+    tangent_low = linear - (tangent - square * (9.0 / 64.0))
+    bend = square * (18.0 / 64.0 * inverse)
+    rest = v.d * v.bend + (v.low + 2.0 * inverse)
+    b = v.whole * v.tangent + rest
+    b_low = (rest - (b - v.whole * v.tangent)) - r * (b - 2.0 * inverse)
+    w = b * tangent + bend
+    low = b_low * tangent + (b * tangent_low + (bend - (w - b * tangent)))
+    t = v.t + (1.0 + v.t) * (r * (0.25 * r - 1.0))
+    return ((w + (w * t + (low + low * t))) * p) * one
+
+
+def _rough_far_curvature(z: Array) -> Array:
+    one = _CURVATURE_ONE[str(z.dtype)]
+    n, t = _roughly_reduced(-z)
+    p = _power(n, one)
+    scaled = p + p * t
+    e = scaled * (one * float(_UNIT) ** 2)
+    half = 0.5 * (e * _fit("TANH_TWICE", e))
+    square = z * z
+    tangent = square * (3.0 * float(Fraction(_CK))) + float(Fraction(_C))
+    tanh = 1.0 - 2.0 * half
+    bracket = tangent * (2.0 - (z * tangent) * tanh)
+    bracket = bracket + square * (6.0 * float(Fraction(_CK)))
+    q = 1.0 - half
+    return ((bracket * (q * q)) * scaled) * one

@@ -119,18 +119,30 @@ def _rough_slope(x: Array) -> Array:
 
 
 def curvature(x: Array) -> Array:
-    """Its second derivative."""
-    t, s1, s2 = num.exp_parts(-num.magnitude(x), jnp.zeros_like(x))
-    e, near = num.scale(1.0 + t, s1, s2), num.clamp(x, -1e3, 1e3)
-    below = x < 0
-    # Beyond the two zeros, e (2 + x + e ...) and e² (8 - 8 x + e ...).
-    left = (2.0 + near) + _linear(e, 0.0302, -near, "MISH_LEFT")
-    right = (8.0 - 8.0 * near) + _linear(e, 0.0672, near, "MISH_RIGHT")
-    # One factor e of the right side's e²; the other is multiplied in the end.
-    right = (s1 * s2) * right
-    y = jnp.where(below, left, right), jnp.where(below, 0.0, t * right)
-    y = num.patched(num.distance(near, "MISH_CURVATURE_NEGATIVE"), y, 1.4)
-    y = num.patched(num.distance(near, "MISH_CURVATURE_POSITIVE"), y, 1.3)
-    outside = num.finish(*y, t, s1, s2)
-    middle = _fit("MIDDLE_CURVATURE", num.clamp(x, -1.0, 1.0) - _CENTRE_CURVATURE)
-    return jnp.where((x > -0.86) & (x < 0.195), middle, outside)
+    """Two polynomials with a zero each, between expansions in e = e^-|x|.
+
+    These are e ((2 + x) + e ...) and e² ((8 - 8 x) + e ...).
+    """
+    factor, below = _FACTOR[str(x.dtype)], x < 0
+    unit = 1.0 / factor
+    z = num.clamp(jnp.abs(x), None, _sigmoidal.largest(x))
+    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(-z), factor)
+    small = p * unit
+    e = small + small * t
+    left = (2.0 - z) + e * (_fit("LEFT_CONSTANT", e) + z * _fit("LEFT_LINEAR", e))
+    right = e * (_fit("RIGHT_CONSTANT", e) + z * _fit("RIGHT_LINEAR", e))
+    w = jnp.where(below, left, (8.0 - 8.0 * z) + right)
+    w = w + w * jnp.where(below, t, t * (t + 2.0))
+    tail = (jnp.where(below, w, w * small) * p) * unit
+    near = jnp.where(below, _about_zero(x, "LEFT"), _about_zero(x, "RIGHT"))
+    return jnp.where((x > _bound("LEFT")) & (x < _bound("RIGHT")), near, tail)
+
+
+def _bound(name: str) -> float:
+    return float(getattr(_coefficients_mish, name))
+
+
+def _about_zero(x: Array, side: str) -> Array:
+    zero, zero_low = num.constant(getattr(_coefficients_mish, f"{side}_ZERO"), x.dtype)
+    p = _fit(f"{side}_CURVATURE", x - _bound(f"{side}_CENTRE"))
+    return (x - zero) * p - zero_low * p

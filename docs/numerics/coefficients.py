@@ -155,69 +155,6 @@ def silu_tail_linear(e):
     return (2 + e) / (1 + e) ** 2
 
 
-def mish_curvature_negative(x):
-    """mish''(x) / e^x."""
-    u = mp.exp(x)
-    first = 4 + 8 * u + 6 * u**2 + 2 * u**3
-    bracket = first + x * (2 + 2 * u - 3 * u**2 - 2 * u**3)
-    return 4 * bracket / (2 + u * (2 + u)) ** 3
-
-
-def mish_curvature_positive(x):
-    """mish''(x) e^x."""
-    e = mp.exp(-x)
-    first = 2 + 6 * e + 8 * e**2 + 4 * e**3
-    bracket = first - x * (2 + 3 * e - 2 * e**2 - 2 * e**3)
-    return 4 * e * bracket / (1 + e * (2 + 2 * e)) ** 3
-
-
-def _mish_curvature_left(e):
-    """(P, Q) in mish''(-z) = e (P - z Q)."""
-    scale = 4 / (2 + e * (2 + e)) ** 3
-    first = 4 + e * (8 + e * (6 + 2 * e))
-    return scale * first, scale * (2 + e * (2 - e * (3 + 2 * e)))
-
-
-def mish_left_constant(e):
-    """A in mish''(-z) = e ((2 - z) + e (A + z B)), e = e^-z."""
-    return (_mish_curvature_left(e)[0] - 2) / e if e else mp.mpf(-2)
-
-
-def mish_left_linear(e):
-    """B of the same."""
-    return (1 - _mish_curvature_left(e)[1]) / e if e else mp.mpf(2)
-
-
-def _mish_curvature_right(e):
-    """(P, Q) in mish''(z) = e² (P - z Q)."""
-    scale = 4 / (1 + e * (2 + 2 * e)) ** 3
-    first = 2 + e * (6 + e * (8 + 4 * e))
-    return scale * first, scale * (2 + e * (3 - e * (2 + 2 * e)))
-
-
-def mish_right_constant(e):
-    """A in mish''(z) = e² (8 (1 - z) + e (A + z B)), e = e^-z."""
-    return (_mish_curvature_right(e)[0] - 8) / e if e else mp.mpf(-24)
-
-
-def mish_right_linear(e):
-    """B of the same."""
-    return (8 - _mish_curvature_right(e)[1]) / e if e else mp.mpf(36)
-
-
-def _gelu_tanh_argument(z):
-    c = 2 * mp.sqrt(2 / mp.pi)
-    k = mp.mpf("0.044715")
-    return c * (z + k * z**3), c * (1 + 3 * k * z**2), c * 6 * k * z
-
-
-def gelu_tanh_curvature(z):
-    """gelu''(z) e^a."""
-    a, a1, a2 = _gelu_tanh_argument(z)
-    q = 1 / (1 + mp.exp(-a))
-    return q * q * (2 * a1 + z * a2 - z * a1**2 * mp.tanh(a / 2))
-
-
 # Where the variable (z - k)/(z + k) of the Gaussian tail vanishes.
 RATIO_CENTRE = 4
 
@@ -225,9 +162,6 @@ ZEROS = {
     # name: (bracket, start of the search, half-width of the patch)
     "SILU_SLOPE": (silu_slope, "-1.278", "0.9"),
     "SILU_CURVATURE": (silu_curvature, "2.399", "1.2"),
-    "MISH_CURVATURE_NEGATIVE": (mish_curvature_negative, "-2.256", "1.4"),
-    "MISH_CURVATURE_POSITIVE": (mish_curvature_positive, "1.49", "1.3"),
-    "GELU_TANH_CURVATURE": (gelu_tanh_curvature, "1.42", "0.6"),
 }
 
 
@@ -237,10 +171,6 @@ TAILS = {
     # name: (function, least z)
     "SILU_TAIL_CONSTANT": (silu_tail_constant, "2.1"),
     "SILU_TAIL_LINEAR": (silu_tail_linear, "2.1"),
-    "MISH_LEFT_CONSTANT": (mish_left_constant, "3.5"),
-    "MISH_LEFT_LINEAR": (mish_left_linear, "3.5"),
-    "MISH_RIGHT_CONSTANT": (mish_right_constant, "2.7"),
-    "MISH_RIGHT_LINEAR": (mish_right_linear, "2.7"),
 }
 
 # The largest relative error accepted: a fifteenth of an ULP in float32; in

@@ -19,6 +19,8 @@ TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_gelu.py"
 K = mp.mpf("0.044715")
 C = 2 * mp.sqrt(2 / mp.pi)
 TANH_NEAR = mp.mpf("1.75")
+# In gelu'', up to which z a polynomial in z - CURVATURE_CENTRE is used.
+CURVATURE_NEAR, CURVATURE_CENTRE = mp.mpf("2.1875"), mp.mpf("1.5")
 
 
 def tanh_exponential(v):
@@ -54,6 +56,30 @@ def tanh_far(e):
     """(1/(1 + E)² - 1)/e, e = TANH_UNIT E."""
     e = e / TANH_UNIT
     return -(2 + e) / (1 + e) ** 2 / TANH_UNIT
+
+
+def tanh_curvature(z):
+    """gelu''(z)"""
+    e = 1 / tanh_exponential(z)
+    slope, bend = C * (1 + 3 * K * z * z), 6 * C * K * z
+    bracket = 2 * slope + z * bend - z * slope**2 * (1 - e) / (1 + e)
+    return e / (1 + e) ** 2 * bracket
+
+
+TANH_CURVATURE_ZERO = mp.findroot(tanh_curvature, mp.mpf("1.42"))
+
+
+def tanh_curvature_near(u):
+    """gelu''(z) over the distance of z = u + CURVATURE_CENTRE to its zero."""
+    d = u + CURVATURE_CENTRE - TANH_CURVATURE_ZERO
+    if abs(d) < TINY:
+        return mp.diff(tanh_curvature, TANH_CURVATURE_ZERO)
+    return tanh_curvature(u + CURVATURE_CENTRE) / d
+
+
+def tanh_twice(e):
+    """2 E/(1 + E) over e = TANH_UNIT² E."""
+    return 2 / TANH_UNIT**2 / (1 + e / TANH_UNIT**2)
 
 
 # The form by erf, without its factor e^(-z²/2), at -z.
@@ -126,6 +152,19 @@ def rows():
         *(mp.mpf(0), TANH_UNIT * tanh_exponential(-TANH_NEAR)),
         {"float32": 3, "float64": 8},
     )
+    near = "gelu''(z) = p(z - CURVATURE_CENTRE) (z - zero), 0 <= z < CURVATURE_NEAR"
+    yield (
+        *("TANH_CURVATURE_NEAR", near, tanh_curvature_near),
+        lambda u: 1 / tanh_curvature_near(u),
+        *(-CURVATURE_CENTRE, CURVATURE_NEAR - CURVATURE_CENTRE),
+        {"float32": 14, "float64": 30, "rough": 9},
+    )
+    yield (
+        *("TANH_TWICE", "2/(1 + e^a) = e p(e), e = TANH_UNIT² e^-a", tanh_twice),
+        lambda e: e,
+        *(mp.mpf(0), TANH_UNIT**2 / tanh_exponential(CURVATURE_NEAR)),
+        {"float32": 2, "float64": 8, "rough": 1},
+    )
     for precision, degrees in DEGREES.items():
         last, middle = LAST[precision], TURN * 9 / 16
         functions = (
@@ -170,6 +209,12 @@ def tables():
     yield "TANH_BEND_AT_0", "gelu''(0)", mp.nstr(C / 2, 20)
     bend = mp.diff(tanh_slope, TANH_ZERO)
     yield "TANH_BEND_AT_ZERO", "gelu'' where gelu' is 0", mp.nstr(bend, 20)
+    for name, note, number in (
+        ("TANH_CURVATURE_ZERO", "the zero of gelu''", TANH_CURVATURE_ZERO),
+        ("TANH_CURVATURE_NEAR_END", "CURVATURE_NEAR", CURVATURE_NEAR),
+        ("TANH_CURVATURE_CENTRE", "CURVATURE_CENTRE", CURVATURE_CENTRE),
+    ):
+        yield name, note, mp.nstr(number, 40)
     yield "TANH_LOG_UNIT", "log(TANH_UNIT)", mp.nstr(mp.log(TANH_UNIT), 40)
     yield "ERF_ZERO", "gelu'(-z) = 0", mp.nstr(ERF_ZERO, 40)
     bend = mp.diff(erf_slope, ERF_ZERO)

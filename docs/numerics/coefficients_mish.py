@@ -58,9 +58,55 @@ def curvature(x):
 # float, to a tenth of the rounding of others; so it is at that of the curvature.
 FIRST, LAST, CENTRE = mp.mpf(-2), mp.mpf("-0.15"), -mp.mpf(59) / 64
 FIRST_ROUGH, LAST_ROUGH = mp.mpf("-1.7"), mp.mpf("-0.8")
-# Between the polynomials around the two zeros of the curvature.
-FIRST_CURVATURE, LAST_CURVATURE = mp.mpf("-0.875"), mp.mpf("0.2")
-CENTRE_CURVATURE = mp.mpf(-259) / 1024
+# In the curvature, two polynomials with a zero each, and an expansion in e^-|x| on both
+# sides of them.
+LEFT, RIGHT = mp.mpf("-2.75"), mp.mpf("2.25")
+LEFT_CENTRE, RIGHT_CENTRE = mp.mpf("-1.75"), mp.mpf("1.5")
+LEFT_ZERO = mp.findroot(curvature, mp.mpf("-2.256"))
+RIGHT_ZERO = mp.findroot(curvature, mp.mpf("1.49"))
+
+
+def over_zero(centre, zero):
+    """mish''(x) over x - zero, of x - centre."""
+
+    def quotient(u):
+        d = centre + u - zero
+        if abs(d) < TINY:
+            return mp.diff(curvature, zero)
+        return curvature(centre + u) / d
+
+    return quotient
+
+
+def _left(e):
+    """(P, Q) in mish''(-z) = e (P - z Q), e = e^-z."""
+    scale = 4 / (2 + e * (2 + e)) ** 3
+    first = 4 + e * (8 + e * (6 + 2 * e))
+    return scale * first, scale * (2 + e * (2 - e * (3 + 2 * e)))
+
+
+def left_constant(e):
+    return (_left(e)[0] - 2) / e if e else mp.mpf(-2)
+
+
+def left_linear(e):
+    return (1 - _left(e)[1]) / e if e else mp.mpf(2)
+
+
+def _right(e):
+    """(P, Q) in mish''(z) = e² (P - z Q), e = e^-z."""
+    scale = 4 / (1 + e * (2 + 2 * e)) ** 3
+    first = 2 + e * (6 + e * (8 + 4 * e))
+    return scale * first, scale * (2 + e * (3 - e * (2 + 2 * e)))
+
+
+def right_constant(e):
+    return (_right(e)[0] - 8) / e if e else mp.mpf(-24)
+
+
+def right_linear(e):
+    return (8 - _right(e)[1]) / e if e else mp.mpf(36)
+
 
 FITS = {
     # name: (note, f, weight, low, high, degrees)
@@ -80,20 +126,50 @@ FITS = {
         LAST_ROUGH - ZERO,
         {"rough": 5},
     ),
-    "MIDDLE_CURVATURE": (
-        "mish'' = p(x + 259/1024), -0.875 < x < 0.2",
-        lambda d: curvature(CENTRE_CURVATURE + d),
-        lambda d: mp.mpf(2.5),
-        FIRST_CURVATURE - CENTRE_CURVATURE,
-        LAST_CURVATURE - CENTRE_CURVATURE,
-        {"float32": 11, "float64": 22, "rough": 8},
+    "LEFT_CURVATURE": (
+        "mish'' = (x - LEFT_ZERO) p(x + 7/4), -2.75 < x < 0; relative error",
+        over_zero(LEFT_CENTRE, LEFT_ZERO),
+        lambda u: 1 / over_zero(LEFT_CENTRE, LEFT_ZERO)(u),
+        LEFT - LEFT_CENTRE,
+        -LEFT_CENTRE,
+        {"float32": 15, "float64": 31, "rough": 10},
+    ),
+    "RIGHT_CURVATURE": (
+        "mish'' = (x - RIGHT_ZERO) p(x - 3/2), 0 < x < 2.25; relative error",
+        over_zero(RIGHT_CENTRE, RIGHT_ZERO),
+        lambda u: 1 / over_zero(RIGHT_CENTRE, RIGHT_ZERO)(u),
+        -RIGHT_CENTRE,
+        RIGHT - RIGHT_CENTRE,
+        {"float32": 15, "float64": 31, "rough": 11},
     ),
 }
+TAILS = {
+    "LEFT_CONSTANT": ("A in mish''(-z) = e ((2 - z) + e (A + z B))", left_constant),
+    "LEFT_LINEAR": ("B of the same", left_linear),
+    "RIGHT_CONSTANT": (
+        "A in mish''(z) = e² ((8 - 8 z) + e (A + z B))",
+        right_constant,
+    ),
+    "RIGHT_LINEAR": ("B of the same", right_linear),
+}
+TAIL_DEGREES = {
+    "LEFT": {"float32": 4, "float64": 11, "rough": 2},
+    "RIGHT": {"float32": 6, "float64": 17, "rough": 3},
+}
+for name, (note, function) in TAILS.items():
+    side = name.split("_")[0]
+    least = -LEFT if side == "LEFT" else RIGHT
+    ends = mp.mpf(0), mp.exp(-least)
+    FITS[name] = note, function, lambda e: e, *ends, TAIL_DEGREES[side]
 
 
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
     yield from fitted(FITS)
+    for name in ("LEFT", "RIGHT", "LEFT_CENTRE", "RIGHT_CENTRE"):
+        yield name, "of the polynomials of the curvature", str(globals()[name])
+    yield "LEFT_ZERO", "the lesser zero of mish''", mp.nstr(LEFT_ZERO, 40)
+    yield "RIGHT_ZERO", "the greater zero of mish''", mp.nstr(RIGHT_ZERO, 40)
     yield "ZERO", "mish'(x) = 0", mp.nstr(ZERO, 40)
     bend = mp.diff(slope, ZERO)
     yield "SLOPE_SLOPE", "the slope of mish'(x)/u there", mp.nstr(bend, 40)
