@@ -10,13 +10,16 @@ activations share:
 * a ladder of ``custom_jvp`` rules f -> f' -> f'', whose last rung is
   differentiated by JAX itself;
 * what is kept for the backward pass: f'(x) alone, or the output alone where the
-  slope follows from it exactly, or x alone where a parameter is differentiated.
+  slope follows from it exactly, or x alone where a parameter is differentiated or
+  x has fewer bits than the slope is computed in (so that only its product with the
+  cotangent is rounded).
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -178,7 +181,7 @@ class _Builder:
             functools.partial(kernel, **dict(settings)) for kernel in self.kernels
         )
         f2 = _last_rung(curvature, self.precise)
-        f1 = self._rung(slope, f2)
+        f1 = self._rung(slope, f2, rounds=False)
         from_y = self.slope_from_output if from_output else None
         return self._rung(value, f1, from_y, self.parameter_slopes, settings)
 
@@ -189,8 +192,13 @@ class _Builder:
         derivative_from_output: _Kernel | None = None,
         parameter_slopes: Mapping[str, _Kernel] | None = None,
         settings: tuple[tuple[str, Any], ...] = (),
+        rounds: bool = True,
     ) -> _Kernel:
-        rounded = jax.jit(_replayed(kernel, self.precise))
+        """The kernel with a rule made of its derivative, which is not rounded.
+
+        ``rounds``: the result has x's dtype, not the one that is computed in.
+        """
+        evaluated = jax.jit(_replayed(kernel, self.precise, rounds))
         own = {
             key: functools.partial(k, **dict(settings))
             for key, k in (parameter_slopes or {}).items()
@@ -198,7 +206,15 @@ class _Builder:
 
         @jax.custom_jvp
         def f(x: jax.Array, *parameters: jax.Array) -> jax.Array:
-            return rounded(x, *parameters)
+            return evaluated(x, *parameters)
+
+        def push(x_dot: Any, x: Any, *parameters: Any) -> Any:
+            return _product(x_dot, derivative(x, *parameters), rounds)
+
+        def push_from_output(x_dot: Any, y: Any, *parameters: Any) -> Any:
+            assert derivative_from_output is not None
+            slope = _wide(derivative_from_output)(y, *parameters)
+            return _product(x_dot, slope, rounds)
 
         def rule(primals: Any, tangents: Any) -> Any:
             x, *parameters = primals
@@ -211,18 +227,21 @@ class _Builder:
             if not any(moving):
                 x_dot = jnp.broadcast_to(x_dot, y.shape)
                 if derivative_from_output is not None:
-                    push = jax.checkpoint(
-                        lambda y, t, *p: t * _rounded(derivative_from_output)(y, *p),
-                        prevent_cse=False,
-                    )
-                    return y, push(y, x_dot, *parameters)
-                return y, x_dot * derivative(x, *parameters)
+                    return y, _recomputed(push_from_output)(x_dot, y, *parameters)
+                if not rounds or _compute_dtype(x.dtype) == x.dtype:
+                    return y, push(x_dot, x, *parameters)
+                # The slope is not of x's dtype: what is kept is x, and parameters.
+                if all(p.size == 1 or p.size < y.size for p in parameters):
+                    return y, _recomputed(push)(x_dot, x, *parameters)
+                return y, x_dot * derivative(x, *parameters).astype(x.dtype)
 
             # A moving parameter: everything is recomputed from x and the
             # parameters, so that x alone is kept, not one array a parameter.
             def push_all(x: Any, parameters: Any, x_dot: Any, p_dots: Any) -> Any:
                 wide = _compute_dtype(x.dtype)
-                total = None if still_x else x_dot * derivative(x, *parameters)
+                terms = []
+                if not still_x:
+                    terms.append(x_dot.astype(wide) * derivative(x, *parameters))
                 xw, *pw = (a.astype(wide) for a in (x, *parameters))
                 for i, (name, moves) in enumerate(
                     zip(self.parameters, moving, strict=True)
@@ -235,27 +254,36 @@ class _Builder:
                         ones = jnp.ones_like(pw[i])
                         at = functools.partial(_with_argument, kernel, xw, pw, i)
                         partial = jax.jvp(at, (pw[i],), (ones,))[1]
-                    term = (p_dots[i].astype(wide) * partial).astype(x.dtype)
-                    total = term if total is None else total + term
-                assert total is not None
-                return jnp.broadcast_to(total, y.shape)
+                    terms.append(p_dots[i].astype(wide) * partial)
+                total = functools.reduce(operator.add, terms)
+                return jnp.broadcast_to(total.astype(y.dtype), y.shape)
 
             dots = tuple(d if m else None for d, m in zip(p_dots, moving, strict=True))
-            kept = jax.checkpoint(push_all, prevent_cse=False)
-            return y, kept(x, tuple(parameters), None if still_x else x_dot, dots)
+            dots_of_x = None if still_x else x_dot
+            return y, _recomputed(push_all)(x, tuple(parameters), dots_of_x, dots)
 
         f.defjvp(rule, symbolic_zeros=True)
         return f
 
 
+def _recomputed(push: _Kernel) -> _Kernel:
+    """The function, of which backward keeps the arguments and nothing within."""
+    return jax.checkpoint(push, prevent_cse=False)
+
+
+def _product(x_dot: jax.Array, slope: jax.Array, rounds: bool) -> jax.Array:
+    total = x_dot.astype(slope.dtype) * slope
+    return total.astype(x_dot.dtype) if rounds else total
+
+
 def _last_rung(kernel: _Kernel, precise: tuple[str, ...]) -> _Kernel:
     """The last derivative with formulas of its own: JAX differentiates the kernel."""
-    rounded = jax.jit(_replayed(kernel, precise))
-    plain = _rounded(kernel)
+    evaluated = jax.jit(_replayed(kernel, precise, rounds=False))
+    plain = _wide(kernel)
 
     @jax.custom_jvp
     def f(*arguments: jax.Array) -> jax.Array:
-        return rounded(*arguments)
+        return evaluated(*arguments)
 
     @f.defjvp
     def rule(primals: Any, tangents: Any) -> Any:
@@ -388,26 +416,29 @@ def _with_argument(
     return kernel(x, *parameters[:i], p, *parameters[i + 1 :])
 
 
-def _rounded(kernel: _Kernel) -> _Kernel:
-    """The kernel in compute precision, its result rounded once to x's dtype."""
+def _wide(kernel: _Kernel) -> _Kernel:
+    """The kernel in compute precision, its result not rounded."""
 
-    def rounded(x: jax.Array, *parameters: jax.Array) -> jax.Array:
-        wide = _compute_dtype(x.dtype)
-        y = kernel(x.astype(wide), *(p.astype(wide) for p in parameters))
-        return y.astype(x.dtype)
+    def wide(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+        dtype = _compute_dtype(x.dtype)
+        return kernel(x.astype(dtype), *(p.astype(dtype) for p in parameters))
 
-    return rounded
+    return wide
 
 
-def _replayed(kernel: _Kernel, precise: tuple[str, ...]) -> _Kernel:
-    """`_rounded`, for values alone; results of few bits by shorter arithmetic."""
+def _replayed(kernel: _Kernel, precise: tuple[str, ...], rounds: bool) -> _Kernel:
+    """`_wide`, for values alone; results of few bits by shorter arithmetic.
+
+    ``rounds``: to x's dtype, once.
+    """
     long, short = replayed(kernel), replayed(kernel, rough=True)
 
-    def rounded(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+    def evaluated(x: jax.Array, *parameters: jax.Array) -> jax.Array:
         few_bits = x.dtype.itemsize <= 2 and str(x.dtype) not in precise
-        return _rounded(short if few_bits else long)(x, *parameters)
+        y = _wide(short if few_bits else long)(x, *parameters)
+        return y.astype(x.dtype) if rounds else y
 
-    return rounded
+    return evaluated
 
 
 def _compute_dtype(dtype: Any) -> Any:

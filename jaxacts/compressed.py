@@ -64,8 +64,8 @@ def few_bit(activation: str | _Function, bits: int = 4) -> Callable[..., jax.Arr
 
     Returns:
       A function of one array or number of any shape and real dtype; value, dtype and
-      errors are those of the activation, to the last bit. Slopes are levels rounded
-      to the dtype of x.
+      errors are those of the activation, to the last bit. Levels are
+      float32, float64 for float64; their products with cotangents have x's dtype.
 
     Raises:
       ValueError: ``bits`` is none of 1 to 8; the name or a setting is unknown; the
@@ -351,7 +351,9 @@ def _packed(f: _Function, found: Steps, x: jax.Array) -> jax.Array:
 
 def _scaled(found: Steps, planes: jax.Array, t: jax.Array) -> jax.Array:
     """The tangent times the levels that the packed codes stand for."""
-    levels = [np.asarray(level, t.dtype) for level in _filled(found.levels, found)]
+    # As in the functions themselves: in 16 bits only the product is rounded.
+    wide = _wide(t)
+    levels = [np.asarray(level, wide) for level in _filled(found.levels, found)]
     rows, length = _folded(t.shape)
     # Part by part: a byte spread over eight elements at once is not vectorised.
     parts = [
@@ -362,7 +364,11 @@ def _scaled(found: Steps, planes: jax.Array, t: jax.Array) -> jax.Array:
         for k in range(8)
     ]
     slopes = jnp.stack(parts, axis=1).reshape(rows, -1)[:, :length]
-    return t * slopes.reshape(t.shape)
+    return (t.astype(wide) * slopes.reshape(t.shape)).astype(t.dtype)
+
+
+def _wide(x: jax.Array) -> Any:
+    return np.float64 if x.dtype == jnp.float64 else np.float32
 
 
 def _filled(numbers: Sequence[float], found: Steps) -> list[float]:
@@ -372,7 +378,7 @@ def _filled(numbers: Sequence[float], found: Steps) -> list[float]:
 
 def _code(x: jax.Array, found: Steps) -> list[jax.Array]:
     """The number of thresholds that x reaches, its bits from the first."""
-    wide = np.float64 if x.dtype == jnp.float64 else np.float32
+    wide = _wide(x)
     x = x.astype(wide)
     unreached = [math.inf] * (2**found.planes - 1 - len(found.thresholds))
     limits = [_steps.at_least(t, wide) for t in (*found.thresholds, *unreached)]

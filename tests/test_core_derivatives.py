@@ -63,6 +63,23 @@ def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
 
 
 @each_function
+def test_in_16_bits_the_product_with_the_cotangent_is_rounded_once(case):
+    dtype = "bfloat16"
+    x = jnp.asarray(sample(case), dtype)
+    cotangent = jnp.linspace(0.7, 1.9, x.size).astype(dtype)
+    got = jax.jit(lambda x, t: jax.vjp(case.function, x)[1](t)[0])(x, cotangent)
+    assert got.dtype == x.dtype
+    want = np.float64(cotangent) * truth(case, np.float64(x))[1]
+    # Elsewhere the plain formula's own error counts, or the type's least numbers.
+    matters = np.abs(want) > 1e-3
+    places = jnp.finfo(dtype).nmant
+    ulp = 2.0 ** (np.floor(np.log2(np.abs(want[matters]))) - places)
+    error = np.abs(np.float64(got)[matters] - want[matters]) / ulp
+    assert matters.sum() > 4
+    assert error.max() <= 0.51
+
+
+@each_function
 def test_parameter_gradients_agree_with_the_plain_formula(case, x64):
     x = jnp.asarray(sample(case, count=101))
     m = Float64Namespace(jnp, erf)

@@ -122,7 +122,7 @@ def test_every_registered_kernel_is_replayed(case):
     def find(jaxpr):
         for equation in jaxpr.eqns:
             inner = [v for v in equation.params.values() if hasattr(v, "jaxpr")]
-            if equation.params.get("name") == "rounded":
+            if equation.params.get("name") == "evaluated":
                 kernels.extend(v.jaxpr for v in inner)
             for v in inner:
                 find(v.jaxpr)
