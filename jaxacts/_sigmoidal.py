@@ -257,12 +257,13 @@ def softplus(x: Array) -> Array:
     z = num.clamp(jnp.abs(x), None, _LEAST_NORMAL[str(x.dtype)])
     t, p = expm1_parts(exponent(-z))
     e = p + p * t
-    # log(1 + e)/p = 1 + rest
-    part = e * _fit("LOG1P", e)
-    rest = part + (t + part * t)
-    positive = num.clamp(x, 0.0)
-    total = 1.0 + rest
+    positive = jnp.where(x < 0, 0.0, x)
+    fit = _fit("LOG1P", e)
     if is_rough():
-        return total * p + positive
+        return e * (1.0 + e * fit) + positive
+    # log(1 + e)/p = 1 + rest
+    part = e * fit
+    rest = part + (t + part * t)
+    total = 1.0 + rest
     low = rest - (total - num.opaque(1.0, total))
     return total * p + (positive + low * p)
