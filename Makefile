@@ -77,6 +77,7 @@ speed:
 	$(SPEED) --kind value --size cache
 	$(SPEED) --kind jvp second
 	$(SPEED) --distribution wide negative
+	$(SPEED) --vectors 512 --against jax.nn
 
 # What backward keeps, and how long tracing, compiling and eager calls take; kept in
 # docs/memory.json and docs/compile.json.

@@ -60,7 +60,15 @@ def results(function: Callable[[Any], Any], kind: str) -> _Compute:
 class Donated:
     """Runs jitted code into the memory of its last results, and waits."""
 
-    def __init__(self, compute: _Compute, x: Any, g: Any, repeats: int, calls: int = 1):
+    def __init__(
+        self,
+        compute: _Compute,
+        x: Any,
+        g: Any,
+        repeats: int,
+        calls: int = 1,
+        options: dict[str, Any] | None = None,
+    ):
         body, count = compute
 
         def once(x: Any, g: Any, *old: Any) -> tuple[Any, ...]:
@@ -87,6 +95,7 @@ class Donated:
             once if repeats == 1 else often,
             donate_argnums=range(2, 2 + count),
             keep_unused=True,
+            compiler_options=options,
         )
         self.last = tuple(jnp.zeros_like(x) for _ in range(count))
 
@@ -154,15 +163,18 @@ def contenders(
     libraries: tuple[str, ...],
     calls: int = 1,
     device: str = "cpu",
+    options: dict[str, Any] | None = None,
 ) -> dict[str, Callable[[], None]]:
     """Ours, the copy, and whoever else has the function and was asked for.
+
+    What is JAX's is compiled with the given options of XLA.
 
     For derivatives beyond the first, "value" is ours, the unit of their goal. The copy
     scales on the CPU, as a loop of XLA's; on a GPU it is the device's own.
     """
 
     def donated(function: Callable[[Any], Any], kind: str = kind) -> Donated:
-        return Donated(results(function, kind), x, g, repeats, calls)
+        return Donated(results(function, kind), x, g, repeats, calls, options)
 
     def in_torch(function: Callable[[Any], Any]) -> Torch:
         return Torch(function, kind, x, g, repeats * calls, device)

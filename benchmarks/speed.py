@@ -41,6 +41,11 @@ DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "wide": lambda random, n: 30 * random.standard_normal(n),
     "negative": lambda random, n: -np.abs(4 * random.standard_normal(n)),
 }
+# Vectors of XLA's loops: those that it chooses, or as wide as the processor has.
+VECTORS: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "512": {"xla_cpu_prefer_vector_width": 512},
+}
 _KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
@@ -56,6 +61,7 @@ class Regime:
     kind: str
     size: str
     distribution: str
+    vectors: str
 
 
 IDENTITY = ("name", *(field.name for field in dataclasses.fields(Regime)))
@@ -129,7 +135,10 @@ def measure(
     numbers = DISTRIBUTIONS[regime.distribution](random, count)
     x = jnp.asarray(numbers, regime.dtype)
     g = jnp.asarray(random.standard_normal(count), regime.dtype)
-    calls = contenders(function, settings, regime.kind, x, g, repeats, libraries)
+    calls = contenders(
+        *(function, settings, regime.kind, x, g, repeats, libraries),
+        options=VECTORS[regime.vectors],
+    )
     seconds = interleaved(calls, rounds)
     units = ("copy", "value")
     return Row(
@@ -172,6 +181,7 @@ def parsed() -> argparse.Namespace:
         "kind": (KINDS, ("value", "vjp")),
         "size": (tuple(SIZES), ("memory",)),
         "distribution": (tuple(DISTRIBUTIONS), ("normal",)),
+        "vectors": (tuple(VECTORS), ("usual",)),
         "against": (LIBRARIES, LIBRARIES[:2]),
     }
     for option, (values, default) in choices.items():
@@ -197,7 +207,7 @@ def main() -> int:
         )
     libraries = installed(options.against)
     run = run_of(libraries)
-    axes = (options.dtype, options.kind, options.size, options.distribution)
+    axes = [getattr(options, field.name) for field in dataclasses.fields(Regime)]
     work = list(
         itertools.product(
             itertools.starmap(Regime, itertools.product(*axes)),

@@ -159,6 +159,7 @@ def row(function, dtype="float32", kind="vjp", settings=None, **figures):
         "kind": kind,
         "size": "memory",
         "distribution": "normal",
+        "vectors": "usual",
         "copies": {"jaxacts": [ours] * 3} | copies,
         "against": {k: [v[1], v[0], v[2]] for k, v in others.items()},
         "nanoseconds": {"jaxacts": ours},
