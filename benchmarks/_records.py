@@ -27,9 +27,10 @@ class RecordError(ValueError):
     """A file that is no record."""
 
 
-def command_line(script: str) -> str:
+def command_line(script: str, arguments: Sequence[str] | None = None) -> str:
     """The command that was given, as it is given in the repository."""
-    return " ".join(["python", f"benchmarks/{Path(script).name}", *sys.argv[1:]])
+    given = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["python", f"benchmarks/{Path(script).name}", *given])
 
 
 def environment(*packages: str, **more: Any) -> dict[str, Any]:

@@ -25,7 +25,6 @@ import dataclasses
 import functools
 import inspect
 import itertools
-import json
 import os
 import statistics
 import sys
@@ -45,7 +44,6 @@ from _usual import USUAL, label
 import flax_models
 import jaxacts
 from flax_models import training
-from jaxacts.verify.report import write_atomically
 
 RECORD = Path(__file__).parents[1] / "docs" / "resnet-speed.json"
 AGAINST = ("jax.nn", "flax", "remat", "remat-default")
@@ -110,6 +108,11 @@ class Row:
     rounds: int
     figures: dict[str, Figures]
     takes: dict[str, Ratio]
+
+    def recorded(self) -> dict[str, Any]:
+        """The row as JSON."""
+        takes = {who: r.rounded() for who, r in self.takes.items()}
+        return dataclasses.asdict(self) | {"takes": takes}
 
     def __str__(self) -> str:
         lines = []
@@ -331,20 +334,16 @@ def jobs(options: argparse.Namespace) -> list[Job]:
     return found
 
 
-def save(row: Row, command: str, load: float) -> None:
-    """Adds a row to the record; one of the same job and size is replaced.
+def run_of(arguments: Sequence[str]) -> dict[str, Any]:
+    """The run that rows come from.
 
-    ``load`` is how many processes ran before: of a busy machine times say little.
+    Of a busy machine times say little: it says how many processes ran before.
     """
-    document = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
-    around = _records.environment("numpy", "flax", "optax")
-    known = {key: around.pop(key) for key in ("processor", "threads", "date")}
-    known |= {"command": command, "load": load, "versions": around}
-    fresh = dataclasses.asdict(row) | known
-    rows = {tuple(old[k] for k in KEY): old for old in document["rows"]}
-    rows[tuple(fresh[k] for k in KEY)] = fresh
-    document["rows"] = list(rows.values())
-    write_atomically(RECORD, json.dumps(document, indent=1) + "\n")
+    return {
+        "command": _records.command_line(__file__, arguments),
+        **_records.environment("numpy", "flax", "optax"),
+        "load before": round(os.getloadavg()[0], 1),
+    }
 
 
 def positive(text: str) -> int:
@@ -376,9 +375,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.rounds < FEWEST_ROUNDS:
         fail(f"--rounds is {options.rounds}; accepted are {FEWEST_ROUNDS} and more")
     todo = jobs(options)
-    given = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python", "benchmarks/resnet.py", *given])
-    begin, load = time.perf_counter(), round(os.getloadavg()[0], 1)
+    run = run_of(sys.argv[1:] if arguments is None else arguments)
+    begin = time.perf_counter()
     print(HEAD, flush=True)
     for number, job in enumerate(todo, 1):
         minutes = (time.perf_counter() - begin) / 60
@@ -391,9 +389,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         row = measure(job, size, options.dtype, options.rounds)
         print(row, flush=True)
         if options.save:
-            save(row, command, load)
+            _records.save(RECORD, [row.recorded()], KEY, run)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_records.run(main))

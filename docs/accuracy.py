@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import is_written
+from _pages import is_written, markdown
 
 import jaxacts
 from jaxacts.verify.target import GOALS
@@ -77,14 +77,14 @@ def table(
     head = ["function"]
     for dtype in dtypes:
         head += [dtype, *(f"{rival} {dtype}" for rival in rivals)]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for name in names:
         row = [f"`{name}`"]
         for dtype in dtypes:
             row.append(triple(ours().get(name, {}).get(dtype)))
             row += [triple(theirs(r).get(name, {}).get(dtype)) for r in rivals]
         rows.append(row)
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown(head, rows)
 
 
 def versions(environment: Mapping[str, str]) -> str:
@@ -142,17 +142,15 @@ def goals() -> str:
         for dtype, rows in dtypes.items():
             errors = [error for error, *_ in rows[:3]]
             if any(e > goal for e, goal in zip(errors, GOALS[dtype], strict=False)):
-                misses.append((name, dtype, triple(rows)))
-    met = len(set(ours()) - {name for name, *_ in misses})
+                misses.append((f"`{name}`", dtype, triple(rows)))
+    met = len(ours().keys() - {name.strip("`") for name, *_ in misses})
     lines = [
         f"{met} of the {len(ours())} settings of functions meet every goal: 0.51 ULP",
         "in the 16-bit types, 2 / 2 / 4 in float32, 4 / 4 / 8 in float64, and",
         "correctly rounded values in the 8-bit types. The others:",
         "",
-        "| function | type | f / f' / f'' |",
-        "| --- | --- | --- |",
+        markdown(["function", "type", "f / f' / f''"], misses),
     ]
-    lines += [f"| `{name}` | {dtype} | {cells} |" for name, dtype, cells in misses]
     return "\n".join(lines)
 
 
@@ -160,17 +158,17 @@ def normalizers() -> str:
     """The largest errors of functions of a row."""
     document = kept(NORMALIZERS)
     rows = [
+        [f"`{name}`", *(cell(errors[dtype]) for dtype in DTYPES)]
+        for name, errors in document["figures"].items()
+    ]
+    lines = [
         "In ULP of the largest component of a row; of one number for a row, in ULP",
         "of the larger of it and the largest |x|. Rows are short and long, close and",
         f"wide, far from zero. {versions(document['environment'])}",
         "",
-        "| function | " + " | ".join(DTYPES) + " |",
-        "| --- |" + " --- |" * len(DTYPES),
+        markdown(["function", *DTYPES], rows),
     ]
-    for name, errors in document["figures"].items():
-        cells = " | ".join(cell(errors[dtype]) for dtype in DTYPES)
-        rows.append(f"| `{name}` | {cells} |")
-    return "\n".join(rows)
+    return "\n".join(lines)
 
 
 def measure_normalizers() -> None:
@@ -189,18 +187,15 @@ def measure_normalizers() -> None:
 
 
 def exhaustive() -> str:
-    """The runs of benchmarks/exhaustive.py."""
-    rows = [
-        "| function | f / f' / f'' in ULP | worst inputs | minutes | versions |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    """The runs of benchmarks/verification.py over all of float32."""
+    rows = []
     for name, run in sorted(kept(EXHAUSTIVE).items()):
         places = ", ".join(f"`{place}`" for _, place, _ in run["figures"])
-        rows.append(
-            f"| `{name}` | {triple(run['figures'])} | {places} | "
-            f"{run['seconds'] / 60:.1f} | {versions(run['environment'])} |"
-        )
-    return "\n".join(rows)
+        minutes = f"{run['seconds'] / 60:.1f}"
+        cells = [triple(run["figures"]), places, minutes, versions(run["environment"])]
+        rows.append([f"`{name}`", *cells])
+    head = ["function", "f / f' / f'' in ULP", "worst inputs", "minutes", "versions"]
+    return markdown(head, rows)
 
 
 def readme_table() -> str:

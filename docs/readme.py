@@ -14,7 +14,7 @@ from pathlib import Path
 
 import accuracy
 import speed
-from _pages import is_written
+from _pages import is_written, markdown
 
 import jaxacts
 
@@ -28,8 +28,8 @@ def functions() -> str:
         record = jaxacts.spec(name)
         shown = ", ".join(f"`{n}`" for n in (name, *record.aliases))
         families.setdefault(record.family.replace("_", " "), []).append(shown)
-    rows = [f"| {family} | {', '.join(families[family])} |" for family in families]
-    return "\n".join(["| family | functions |", "|---|---|", *sorted(rows)])
+    rows = sorted([family, ", ".join(names)] for family, names in families.items())
+    return markdown(["family", "functions"], rows)
 
 
 def accuracy_table() -> str:

@@ -7,14 +7,16 @@ python docs/resnet_speed.py --check  # exit 1 if the page would change
 from __future__ import annotations
 
 import argparse
-import json
-import math
+import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from _pages import is_written, markdown
+from speed_tables import Row, interval, provenance
+
+# speed_tables has put the benchmarks within reach.
+import _records  # isort: skip
 
 HERE = Path(__file__).parent
 PAGE = HERE / "resnet-speed.md"
@@ -44,7 +46,7 @@ options, time is paid and no memory is saved. `training.compiler_options(model)`
 `examples/train_resnet.py --remat` uses it."""
 
 
-def label(row: dict[str, Any]) -> str:
+def label(row: Row) -> str:
     """A model and its batch, as a heading."""
     name = row["model"].replace("resnet", "ResNet-")
     return (
@@ -52,40 +54,32 @@ def label(row: dict[str, Any]) -> str:
     )
 
 
-def interval(takes: dict[str, float]) -> str:
-    return f"{takes['median']:.2f} [{takes['low']:.2f}, {takes['high']:.2f}]"
-
-
-def groups(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(label(row), []).append(row)
     return found
 
 
-def geometric_mean(numbers: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, numbers)) / len(numbers))
-
-
-def verdict(rows: Sequence[dict[str, Any]], rival: str) -> str:
+def verdict(rows: Sequence[Row], rival: str) -> str:
     """Whether "never slower" holds, with the figures of where it does not."""
 
-    def named(chosen: Sequence[dict[str, Any]]) -> str:
+    def named(chosen: Sequence[Row]) -> str:
         return "; ".join(
             f"`{row['function']}` in {label(row).partition(',')[0]}, "
             f"{interval(row['takes'][rival])}"
             for row in chosen
         )
 
-    slower = [row for row in rows if row["takes"][rival]["high"] < 1]
-    faster = [row for row in rows if row["takes"][rival]["low"] > 1]
+    slower = [row for row in rows if row["takes"][rival][2] < 1]
+    faster = [row for row in rows if row["takes"][rival][1] > 1]
     even = [row for row in rows if row not in slower and row not in faster]
     bound = ""
     if even:
-        most = 1 / min(row["takes"][rival]["low"] for row in even)
+        most = 1 / min(row["takes"][rival][1] for row in even)
         bound = f" (there ours takes up to {most:.2f} times as long, by the intervals)"
-    mean = geometric_mean([row["takes"][rival]["median"] for row in rows])
-    lowest = min(row["takes"][rival]["low"] for row in rows)
+    mean = statistics.geometric_mean(row["takes"][rival][0] for row in rows)
+    lowest = min(row["takes"][rival][1] for row in rows)
     holds = "is not decided" if lowest < NOISE else "holds"
     holds = "does not hold" if slower else holds
     text = (
@@ -104,13 +98,13 @@ def verdict(rows: Sequence[dict[str, Any]], rival: str) -> str:
     return text
 
 
-def memory(row: dict[str, Any], who: str) -> float:
+def memory(row: Row, who: str) -> float:
     """Temporary memory of a contender by that of ours."""
     ours = row["figures"]["jaxacts"]["temporary_mebibytes"]
     return row["figures"][who]["temporary_mebibytes"] / ours
 
 
-def beside(rows: Sequence[dict[str, Any]], rival: str) -> list[str]:
+def beside(rows: Sequence[Row], rival: str) -> list[str]:
     """The section of one rival."""
     rows = [row for row in rows if rival in row["takes"]]
     if not rows:
@@ -142,7 +136,7 @@ def beside(rows: Sequence[dict[str, Any]], rival: str) -> list[str]:
     return parts
 
 
-def recomputed(rows: Sequence[dict[str, Any]]) -> list[str]:
+def recomputed(rows: Sequence[Row]) -> list[str]:
     """The section of recomputed blocks."""
     kinds = {"remat": "with the option", "remat-default": "without"}
     lines = []
@@ -172,19 +166,8 @@ def recomputed(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [REMAT, markdown(head, lines)]
 
 
-def provenance(rows: Iterable[dict[str, Any]]) -> str:
-    """Commands, versions, date and processor of the figures."""
-    sources = dict.fromkeys(
-        f"`{row['command']}`, {row['date']}, {row['processor']}, {row['threads']} "
-        f"threads, load before {row['load']:.1f}, {row['rounds']} turns, "
-        + ", ".join(f"{name} {version}" for name, version in row["versions"].items())
-        for row in rows
-    )
-    return "Measured by " + "; ".join(sources) + "."
-
-
-def page(rows: Sequence[dict[str, Any]]) -> str:
-    parts = [INTRODUCTION, provenance(rows)]
+def page(rows: Sequence[Row]) -> str:
+    parts = [INTRODUCTION, f"Measured by {provenance(rows)}."]
     for rival in RIVALS:
         parts += beside(rows, rival)
     return "\n\n".join([*parts, *recomputed(rows)]) + "\n"
@@ -194,12 +177,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
-    if not RECORD.exists():
-        print(f"{RECORD.name} is missing: run benchmarks/resnet.py --save")
+    rows = _records.read(RECORD)
+    if not rows:
+        print(f"{RECORD.name} has no rows: run benchmarks/resnet.py --save")
         return 2
-    new = page(json.loads(RECORD.read_text())["rows"])
-    return int(not is_written(PAGE, new, check))
+    return int(not is_written(PAGE, page(rows), check))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_records.run(main))

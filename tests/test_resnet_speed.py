@@ -1,7 +1,6 @@
 """The benchmark of training steps compares like with like, and says what it found."""
 
 import copy
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from flax_models import resnet as models
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
+import _records
 import resnet
 import resnet_speed
 from _flax_example import FlaxExample
@@ -119,16 +119,16 @@ def test_a_run_prints_and_keeps_its_figures(tmp_path, monkeypatch, capsys):
     for _ in range(2):
         assert resnet.main([*arguments, "--rounds", "6", "--save"]) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
-    (row,) = json.loads((tmp_path / "record.json").read_text())["rows"]
+    (row,) = _records.read(tmp_path / "record.json")
     command = "python benchmarks/resnet.py relu --model resnet20 --batch 4 --side 8"
-    assert row["command"].startswith(command)
-    assert row["versions"].keys() >= {"jax", "flax", "optax"}
+    assert row["run"]["command"].startswith(command)
+    assert row["run"].keys() >= {"jax", "flax", "optax", "processor", "load before"}
     assert (row["batch"], row["side"], row["dtype"]) == (4, 8, "float32")
     for figures in row["figures"].values():
         assert min(figures.values()) > 0
         assert figures["mebibytes"] > figures["temporary_mebibytes"]
-    takes = row["takes"]["jax.nn"]
-    assert takes["low"] <= takes["median"] <= takes["high"]
+    median, low, high = row["takes"]["jax.nn"]
+    assert low <= median <= high
     out = capsys.readouterr().out
     assert len(out.splitlines()) == 2 * 3
     assert "resnet20  relu                    jax.nn" in out
@@ -153,13 +153,12 @@ def row(function, takes, temporary):
 
     low, median, high = takes
     return {
-        **dict.fromkeys(("command", "date", "processor"), "x"),
-        **dict.fromkeys(("rounds", "threads", "load"), 9),
         **SIZE,
+        "run": {"command": "x", "jax": "1"},
         "function": function,
-        "versions": {"jax": "1"},
+        "rounds": 9,
         "figures": {"jaxacts": figures(100.0), "jax.nn": figures(temporary)},
-        "takes": {"jax.nn": {"median": median, "low": low, "high": high}},
+        "takes": {"jax.nn": [median, low, high]},
     }
 
 
@@ -197,7 +196,7 @@ def test_where_it_does_not_hold_the_figures_say_where():
 
 def test_recomputed_blocks_have_their_cost_and_their_saving():
     saved = copy.deepcopy(EQUAL)
-    saved["takes"] = {"remat": {"median": 1.3, "low": 1.2, "high": 1.4}}
+    saved["takes"] = {"remat": [1.3, 1.2, 1.4]}
     saved["figures"]["remat"] = {
         **saved["figures"].pop("jax.nn"),
         "temporary_mebibytes": 30.0,
