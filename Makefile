@@ -59,7 +59,7 @@ slow-tests:
 
 # The accuracy tests as on a processor without fused multiply-add.
 no-fma:
-	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 $(PYTHON) -m pytest -q -n 2 \
+	XLA_FLAGS=--xla_cpu_max_isa=AVX $(PYTHON) -m pytest -q -n 2 \
 	  -m "slow or not slow" tests/test_accuracy.py
 
 # What importing jaxacts adds to importing jax.

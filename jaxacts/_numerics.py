@@ -112,6 +112,18 @@ def magnitude(x: Array) -> Array:
     return jnp.where(x < 0, -x, x)
 
 
+@jax.custom_jvp
+def folded(x: Array) -> Array:
+    """|x|, with slope -1 at -0.0: for odd functions that take their sign from x's."""
+    return jnp.abs(x)
+
+
+@folded.defjvp
+def _folded_jvp(primals, tangents):
+    (x,), (t,) = primals, tangents
+    return folded(x), jnp.where(sign_bit(x), -t, t)
+
+
 def clamp(x: Array, low: float | None = None, high: float | None = None) -> Array:
     """x cut to [low, high]; NaN stays NaN."""
     if low is not None:

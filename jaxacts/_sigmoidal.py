@@ -179,7 +179,7 @@ def sigmoid_slope(x: Array, factor: float = 1.0) -> Array:
 def sigmoid_curvature(x: Array, factor: float = 1.0) -> Array:
     """factor σ''(x), for a power of two: -+ e (1 - e)/(1 + e)³."""
     one = _scale(x).one
-    z = num.clamp(jnp.abs(x), None, largest(x))
+    z = num.clamp(num.folded(x), None, largest(x))
     t, p = expm1_parts(exponent(-z), 1.0 / one)
     scaled, unit = p + p * t, p * one
     e = scaled * one
@@ -235,7 +235,7 @@ def silu_curvature(x: Array) -> Array:
     zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_CURVATURE_ZERO, z.dtype)
     near = _fit("SILU_CURVATURE", z - 0.375)
     near = (z - zero) * near - zero_low * near
-    w = jnp.where(z < 2.8, near, tail)
+    w = jnp.where(z < 2.7, near, tail)
     return ((w + w * t) * p) * one
 
 

@@ -20,6 +20,8 @@ _FAR = 2.0**40
 # inverses overflow, and from where they are 0.
 _SHRINK = {"float32": 2.0**-20, "float64": 2.0**-60}
 _END = {"float32": 2.0**56, "float64": 2.0**480}
+# The slope while it is corrected, by its value: the correction must not underflow.
+_LARGER = {"float32": 2.0**30, "float64": 2.0**60}
 
 
 def _shrunk(x: Array, b: Array) -> tuple[Array, Array, float]:
@@ -76,9 +78,10 @@ def slope(x: Array, b: Array) -> Array:
         error = rest * (0.5 * num.reciprocal_guess(h))
         short, h_short = num.high_part(m), num.high_part(h)
         low = short * ((h - h_short) + error) + h * ((m - short) + m_low + error)
-        y = _hidden((0.5 * b) / (h_short * short))
-        part = low * (y * (2.0 / b))
-        y = y - y * (part - part * part)
+        larger = _LARGER[str(x.dtype)]
+        y = _hidden(((0.5 * larger) * b) / (h_short * short))
+        part = low * (y * ((2.0 / larger) / b))
+        y = (y - y * (part - part * part)) * (1.0 / larger)
     return jnp.where(x < 0, y, 1.0 - y)
 
 
@@ -89,6 +92,7 @@ def curvature(x: Array, b: Array) -> Array:
     h, *parts = _conjugates(z, b)
     y = _hidden((0.5 * b) / ((h * h) * h))
     if not is_rough():
-        # 1/h² is 2 h/b of it.
-        y = y - y * (_rest(b, *parts) * ((y * h) * (3.0 / b)))
+        # 1/h² is 2 h/b of it. Rounding errors have no slope, but their formula has.
+        error = lax.stop_gradient(_rest(b, *parts) * ((y * h) * (3.0 / b)))
+        y = y - y * error
     return y * shrink

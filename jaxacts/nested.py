@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -16,6 +18,8 @@ from jaxacts._numerics import Array
 from jaxacts._spec import Limits
 
 _INF = float("inf")
+# Below, the functions are lines, and parts of a sum would underflow.
+_TINY = 1e-30
 
 # --- golu: x G(x), G = e^-w, w = e^-x; G' = w G ----------------------------------
 
@@ -73,7 +77,7 @@ def golu(x: ArrayLike) -> Array:
     near, _, (t, s1, s2) = _golu_parts(x)
     whole = num.clamp(x, _GOLU_FAR[str(x.dtype)])
     y = num.scale(jnp.where(t == 0, whole, whole + near * t), s1, s2)
-    return jnp.where(x == 0, 0.25 * x, y)
+    return jnp.where(jnp.abs(x) < _TINY, math.exp(-1.0) * x, y)
 
 
 # --- tanhexp: x tanh(u), u = e^x ---------------------------------------------------
@@ -176,6 +180,6 @@ def tanhexp(x: ArrayLike) -> Array:
     """
     near, inner, more, p = _tanhexp_parts(x)
     right = jnp.where(x > near, x, x - near * _far_from_one(p))
-    right = jnp.where(x == 0, 0.75 * x, right)
+    right = jnp.where(jnp.abs(x) < _TINY, math.tanh(1.0) * x, right)
     left = num.finish(near, near * more, inner.t, inner.s1, inner.s2)
     return jnp.where(near < _SEAM, left, right)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from activation_cases import (
+    CASES,
     FAMILIES,
     Case,
     Float64Namespace,
@@ -60,6 +61,20 @@ def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
             got[order], want[order], rtol=2e-9, atol=atol, err_msg=f"order {order}"
         )
     np.testing.assert_allclose(got[3], want[3], rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gelu", "mish", "sigmoid", "silu", "soft_sign", "softplus", "squareplus", "tanh"],
+)
+def test_third_derivatives_hold_at_both_zeros_and_at_the_ends(name):
+    # They are JAX's, of formulas with selections, corrections and cuts.
+    case = next(c for c in CASES if c.spec.name == name)
+    third = jax.jit(ladder(case.function, 3))(jnp.float32([-0.0, 0.0, -3e38, 3e38]))[3]
+    (want,) = truth(case, [0.5**30])[3]
+    smooth = name != "soft_sign"  # its slope has a kink at 0
+    np.testing.assert_allclose(third[smooth:2], want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(np.abs(third[2:]), 0.0)
 
 
 @each_function

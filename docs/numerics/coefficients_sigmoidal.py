@@ -160,19 +160,20 @@ FITS = {
         {"float32": 5, "float64": 12},
     ),
     "SILU_CURVATURE": (
-        "silu''(z) e^z = (z - SILU_CURVATURE_ZERO) p(z - 3/8), 0 <= z <= 2.8; relative",
+        # From below 0, so that its derivative is right at 0, too.
+        "silu''(z) e^z = (z - SILU_CURVATURE_ZERO) p(z - 3/8), z <= 2.7; relative",
         curvature_quotient,
         lambda v: 1 / curvature_quotient(v),
-        -CENTRE,
-        mp.mpf("2.8") - CENTRE,
-        {"float32": 12, "float64": 25},
+        -CENTRE - mp.mpf(1) / 8,
+        mp.mpf("2.7") - CENTRE,
+        {"float32": 13, "float64": 26},
     ),
     "CUBE_INVERSE": (
-        "1/(1 + e)³ = 1 + e p(e), 0 <= e <= e^-2.8",
+        "1/(1 + e)³ = 1 + e p(e), 0 <= e <= e^-2.7",
         cube_inverse,
         lambda e: e,
         mp.mpf(0),
-        mp.exp(mp.mpf("-2.8")),
+        mp.exp(mp.mpf("-2.7")),
         {"float32": 5, "float64": 11},
     ),
 }
