@@ -256,13 +256,13 @@ def softplus(x: Array) -> Array:
     """max(x, 0) + log(1 + e^-|x|)."""
     z = num.clamp(jnp.abs(x), None, _LEAST_NORMAL[str(x.dtype)])
     t, p = expm1_parts(exponent(-z))
-    e = p + p * t
     positive = jnp.where(x < 0, 0.0, x)
-    fit = _fit("LOG1P", e)
     if is_rough():
-        return e * (1.0 + e * fit) + positive
+        e = p * (1.0 + t)  # not p + p t, of which p t may underflow
+        return e * (1.0 + e * _fit("LOG1P", e)) + positive
+    e = p + p * t
     # log(1 + e)/p = 1 + rest
-    part = e * fit
+    part = e * _fit("LOG1P", e)
     rest = part + (t + part * t)
     total = 1.0 + rest
     low = rest - (total - num.opaque(1.0, total))
