@@ -137,13 +137,14 @@ def page() -> str:
 
 def goals() -> str:
     """How many functions meet every goal, and which miss one."""
-    misses = []
+    misses, met = [], 0
     for name, dtypes in ours().items():
+        before = len(misses)
         for dtype, rows in dtypes.items():
             errors = [error for error, *_ in rows[:3]]
             if any(e > goal for e, goal in zip(errors, GOALS[dtype], strict=False)):
                 misses.append((f"`{name}`", dtype, triple(rows)))
-    met = len(ours().keys() - {name.strip("`") for name, *_ in misses})
+        met += len(misses) == before
     lines = [
         f"{met} of the {len(ours())} settings of functions meet every goal: 0.51 ULP",
         "in the 16-bit types, 2 / 2 / 4 in float32, 4 / 4 / 8 in float64, and",

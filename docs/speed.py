@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import speed_costs
@@ -115,6 +115,12 @@ def copies_table(rows: Sequence[Row]) -> str:
     return markdown(head, map(cells, rows))
 
 
+def times_faster(rows: Iterable[Row], who: str) -> tuple[int, float | None]:
+    """In how many rows another library is, and the mean of its time over ours."""
+    found = [row["against"][who][0] for row in rows if who in row["against"]]
+    return len(found), statistics.geometric_mean(found) if found else None
+
+
 def how_much_faster(records: Records) -> list[str]:
     """Geometric means over the functions that another library has too."""
     lines = []
@@ -122,14 +128,13 @@ def how_much_faster(records: Records) -> list[str]:
         for dtype in DTYPES:
             rows = records.rows(kind=kind, dtype=dtype)
             for who in LIBRARIES:
-                found = [r["against"][who][0] for r in rows if who in r["against"]]
-                if not found:
+                count, mean = times_faster(rows, who)
+                if mean is None:
                     continue
-                mean = statistics.geometric_mean(found)
                 goal = goals.FASTER.get(dtype) if (who, kind) == OF_GOAL else None
                 aim = f"{goal:.1f}" if goal else NONE
                 missed = MISSED if goal and mean < goal else ""
-                cells = [KINDS[kind], dtype, who, str(len(found))]
+                cells = [KINDS[kind], dtype, who, str(count)]
                 lines.append([*cells, aim, f"{mean:.2f}{missed}"])
     head = ["what", "type", "beside", "functions", "goal", "times faster"]
     return [
@@ -269,9 +274,8 @@ def wider(records: Records) -> list[str]:
                         interval(row["against"].get("jax.nn")),
                     ]
                 )
-            found = [r["against"]["jax.nn"][0] for r in rows if r["against"]]
-            if found:
-                mean = statistics.geometric_mean(found)
+            _, mean = times_faster(rows, "jax.nn")
+            if mean is not None:
                 means.append(f"{mean:.2f} ({title.lower()}, {dtype})")
     head = ["function", "what", "type", "jaxacts", "jax.nn", "jax.nn / ours"]
     return [
@@ -391,10 +395,9 @@ def means(by_dtype: dict[str, dict[str, Row]]) -> str:
     """One sentence on how much faster than jax.nn."""
     parts = []
     for dtype, rows in by_dtype.items():
-        compared = [r["against"].get("jax.nn") for r in rows.values()]
-        found = [ratio[0] for ratio in compared if ratio]
-        if found:
-            mean, goal = statistics.geometric_mean(found), goals.FASTER[dtype]
+        _, mean = times_faster(rows.values(), "jax.nn")
+        if mean is not None:
+            goal = goals.FASTER[dtype]
             mark = MISSED if mean < goal else ""
             parts.append(f"{mean:.2f} in {dtype} (goal {goal}{mark})")
     return "Times faster than jax.nn, geometric mean: " + ", ".join(parts) + "."

@@ -33,7 +33,13 @@ from jaxacts._documentation import documented
 from jaxacts._program import replayed
 from jaxacts._spec import Parameter, Spec
 
-__all__ = ["activation", "checked_float", "checked_real", "function_of_axes"]
+__all__ = [
+    "activation",
+    "checked_float",
+    "checked_real",
+    "compute_dtype",
+    "function_of_axes",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Kernel = Callable[..., jax.Array]
@@ -228,7 +234,7 @@ class _Builder:
                 x_dot = jnp.broadcast_to(x_dot, y.shape)
                 if derivative_from_output is not None:
                     return y, _recomputed(push_from_output)(x_dot, y, *parameters)
-                if not rounds or _compute_dtype(x.dtype) == x.dtype:
+                if not rounds or compute_dtype(x.dtype) == x.dtype:
                     return y, push(x_dot, x, *parameters)
                 # The slope is not of x's dtype: what is kept is x, and parameters.
                 if all(p.size == 1 or p.size < y.size for p in parameters):
@@ -238,7 +244,7 @@ class _Builder:
             # A moving parameter: everything is recomputed from x and the
             # parameters, so that x alone is kept, not one array a parameter.
             def push_all(x: Any, parameters: Any, x_dot: Any, p_dots: Any) -> Any:
-                wide = _compute_dtype(x.dtype)
+                wide = compute_dtype(x.dtype)
                 terms = []
                 if not still_x:
                     terms.append(x_dot.astype(wide) * derivative(x, *parameters))
@@ -420,7 +426,7 @@ def _wide(kernel: _Kernel) -> _Kernel:
     """The kernel in compute precision, its result not rounded."""
 
     def wide(x: jax.Array, *parameters: jax.Array) -> jax.Array:
-        dtype = _compute_dtype(x.dtype)
+        dtype = compute_dtype(x.dtype)
         return kernel(x.astype(dtype), *(p.astype(dtype) for p in parameters))
 
     return wide
@@ -441,7 +447,8 @@ def _replayed(kernel: _Kernel, precise: tuple[str, ...], rounds: bool) -> _Kerne
     return evaluated
 
 
-def _compute_dtype(dtype: Any) -> Any:
+def compute_dtype(dtype: Any) -> Any:
+    """In what numbers of a type are computed with, before results are rounded."""
     return jnp.float64 if dtype == jnp.float64 else jnp.float32
 
 

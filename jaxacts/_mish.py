@@ -11,13 +11,6 @@ from jaxacts._exact import Array, is_rough
 __all__ = ["curvature", "slope", "value"]
 
 
-def _linear(e: Array, largest: float, z: Array, name: str) -> Array:
-    """e (A + z B) for fitted A and B of e up to ``largest``."""
-    small = num.clamp(e, None, largest)
-    a, b = num.fit(f"{name}_CONSTANT", small), num.fit(f"{name}_LINEAR", small)
-    return small * (a + z * b)
-
-
 # In the value, e^x up to here, and e^-x beyond.
 _TURN = -0.625
 # In the slope, between these a polynomial with its zero.
@@ -25,7 +18,7 @@ _FIRST, _LAST = -2.0, -0.15
 _FIRST_ROUGH, _LAST_ROUGH = -1.7, -0.8
 # Beyond, all of e^-x is lost, and no power of e^x is out of range yet.
 _RIGHT, _RIGHT_ROUGH = 20.0, 10.0
-_CENTRE, _CENTRE_CURVATURE = -59 / 64, -259 / 1024
+_CENTRE = -59 / 64
 # What the power of two carries so that it is normal where the result is.
 _FACTOR = {"float32": 2.0**36, "float64": 2.0**80}
 

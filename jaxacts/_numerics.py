@@ -133,6 +133,10 @@ def clamp(x: Array, low: float | None = None, high: float | None = None) -> Arra
     return x
 
 
+# What a result that may be small is multiplied by while it is corrected, by its value:
+# corrections must not underflow, where no multiply-add hides them.
+LARGER = 2.0**60
+
 # --- exponential --------------------------------------------------------------
 
 # Reduction a = n ln 2 + r, |r| <= ln(2)/2. The high part of ln 2 is short enough

@@ -20,8 +20,6 @@ _FAR = 2.0**40
 # inverses overflow, and from where they are 0.
 _SHRINK = {"float32": 2.0**-20, "float64": 2.0**-60}
 _END = {"float32": 2.0**56, "float64": 2.0**480}
-# The slope while it is corrected, by its value: the correction must not underflow.
-_LARGER = {"float32": 2.0**30, "float64": 2.0**60}
 
 
 def _shrunk(x: Array, b: Array) -> tuple[Array, Array, float]:
@@ -78,10 +76,9 @@ def slope(x: Array, b: Array) -> Array:
         error = rest * (0.5 * num.reciprocal_guess(h))
         short, h_short = num.high_part(m), num.high_part(h)
         low = short * ((h - h_short) + error) + h * ((m - short) + m_low + error)
-        larger = _LARGER[str(x.dtype)]
-        y = _hidden(((0.5 * larger) * b) / (h_short * short))
-        part = low * (y * ((2.0 / larger) / b))
-        y = (y - y * (part - part * part)) * (1.0 / larger)
+        y = _hidden(((0.5 * num.LARGER) * b) / (h_short * short))
+        part = low * (y * ((2.0 / num.LARGER) / b))
+        y = (y - y * (part - part * part)) * (1.0 / num.LARGER)
     return jnp.where(x < 0, y, 1.0 - y)
 
 

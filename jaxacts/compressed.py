@@ -29,7 +29,7 @@ from jax.typing import ArrayLike
 
 from jaxacts import _registry, _steps
 from jaxacts._concrete import elementwise_unit, exact_evaluation, title
-from jaxacts._elementwise import checked_real
+from jaxacts._elementwise import checked_real, compute_dtype
 from jaxacts._steps import Steps
 
 __all__ = ["Steps", "few_bit", "one_bit", "steps"]
@@ -64,8 +64,8 @@ def few_bit(activation: str | _Function, bits: int = 4) -> Callable[..., jax.Arr
 
     Returns:
       A function of one array or number of any shape and real dtype; value, dtype and
-      errors are those of the activation, to the last bit. Levels are
-      float32, float64 for float64; their products with cotangents have x's dtype.
+      errors are those of the activation, to the last bit. Levels are float32, of
+      float64 x float64; their products with cotangents are rounded to x's dtype.
 
     Raises:
       ValueError: ``bits`` is none of 1 to 8; the name or a setting is unknown; the
@@ -352,7 +352,7 @@ def _packed(f: _Function, found: Steps, x: jax.Array) -> jax.Array:
 def _scaled(found: Steps, planes: jax.Array, t: jax.Array) -> jax.Array:
     """The tangent times the levels that the packed codes stand for."""
     # As in the functions themselves: in 16 bits only the product is rounded.
-    wide = _wide(t)
+    wide = compute_dtype(t.dtype)
     levels = [np.asarray(level, wide) for level in _filled(found.levels, found)]
     rows, length = _folded(t.shape)
     # Part by part: a byte spread over eight elements at once is not vectorised.
@@ -367,10 +367,6 @@ def _scaled(found: Steps, planes: jax.Array, t: jax.Array) -> jax.Array:
     return (t.astype(wide) * slopes.reshape(t.shape)).astype(t.dtype)
 
 
-def _wide(x: jax.Array) -> Any:
-    return np.float64 if x.dtype == jnp.float64 else np.float32
-
-
 def _filled(numbers: Sequence[float], found: Steps) -> list[float]:
     """The last level repeated until there are as many as codes."""
     return [*numbers, *[numbers[-1]] * (2**found.planes - len(numbers))]
@@ -378,7 +374,7 @@ def _filled(numbers: Sequence[float], found: Steps) -> list[float]:
 
 def _code(x: jax.Array, found: Steps) -> list[jax.Array]:
     """The number of thresholds that x reaches, its bits from the first."""
-    wide = _wide(x)
+    wide = compute_dtype(x.dtype)
     x = x.astype(wide)
     unreached = [math.inf] * (2**found.planes - 1 - len(found.thresholds))
     limits = [_steps.at_least(t, wide) for t in (*found.thresholds, *unreached)]

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts._elementwise import checked_float, function_of_axes
+from jaxacts._elementwise import checked_float, compute_dtype, function_of_axes
 from jaxacts._numerics import Array
 from jaxacts.gaussian import gelu
 from jaxacts.rectifiers import relu
@@ -55,7 +55,7 @@ def _gated(
             "give an even length"
         )
     dtype = jnp.result_type(*inputs)
-    wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
+    wide = compute_dtype(dtype)
 
     # All is computed again from the inputs, so that nothing else is kept.
     def compute(inputs: list[Array], settings: list[Array]) -> Array:

@@ -26,8 +26,6 @@ _PAPER = (
 # Where x is cut, a power of two: x² does not overflow, for α from 1e-4 to 1e4 the
 # 1 is lost in 1 + αx², and the slope, of the size of x^-3, has underflowed.
 _FAR = {"float32": 2.0**54, "float64": 2.0**400}
-# Derivatives while they are corrected, by their value: corrections must not underflow.
-_LARGER = 2.0**60
 # Bits of the first guess, minus half of those of h: within 4% of 1/√h.
 _ROOT_GUESS = {"float32": 0x5F3759DF, "float64": 0x5FE6EB50C7B537A9}
 
@@ -95,9 +93,9 @@ def _slope(x: Array, alpha: Array) -> Array:
     """r³."""
     _, h, r, delta = _parts(x, alpha)
     s, s_delta = _square(h, r)
-    w = (s * _LARGER) * r
+    w = (s * num.LARGER) * r
     far = _FAR[str(x.dtype)]
-    y = (w + w * (3.0 * delta + s_delta)) * (1.0 / _LARGER)
+    y = (w + w * (3.0 * delta + s_delta)) * (1.0 / num.LARGER)
     return jnp.where(jnp.abs(x) > far, zero(x), y)
 
 
@@ -105,9 +103,9 @@ def _curvature(x: Array, alpha: Array) -> Array:
     """-3 α x r⁵."""
     near, h, r, delta = _parts(num.magnitude(x), alpha)
     s, s_delta = _square(h, r)
-    w = (((3.0 * alpha) * near) * r * s) * (s * _LARGER)
+    w = (((3.0 * alpha) * near) * r * s) * (s * num.LARGER)
     far = _FAR[str(x.dtype)]
-    y = (w + w * (5.0 * delta + 2.0 * s_delta)) * (1.0 / _LARGER)
+    y = (w + w * (5.0 * delta + 2.0 * s_delta)) * (1.0 / num.LARGER)
     y = jnp.where(jnp.abs(x) > far, zero(x), y)
     return jnp.where(x < 0, y, -y)
 

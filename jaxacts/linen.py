@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxacts import _registry
+from jaxacts._elementwise import compute_dtype
 from jaxacts._gaussian import erf
 from jaxacts._spec import Parameter, Spec
 
@@ -148,7 +149,7 @@ class _ScaledSigmoid(nn.Module, kw_only=True):
                 f"{type(self).__name__}: x has dtype {x.dtype} and shape {x.shape}; "
                 "give a floating array with an axis of features"
             )
-        wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
+        wide = compute_dtype(x.dtype)
         constant = nn.initializers.constant
         known: list[tuple[str, Initializer, tuple[int, ...]]] = [
             ("alpha", constant(self.alpha_init), ()),

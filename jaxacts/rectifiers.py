@@ -11,7 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts._elementwise import activation, checked_float, function_of_axes
+from jaxacts._elementwise import (
+    activation,
+    checked_float,
+    compute_dtype,
+    function_of_axes,
+)
 from jaxacts._numerics import Array, sign_bit, zero
 from jaxacts._spec import Kink, Limits, Parameter
 
@@ -360,7 +365,7 @@ def rrelu(
       (True, 3.0)
     """
     x = checked_float("rrelu", "x", x)
-    wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
+    wide = compute_dtype(x.dtype)
     low = checked_float("rrelu", "lower", lower).astype(wide)
     high = checked_float("rrelu", "upper", upper).astype(wide)
     if key is None:
