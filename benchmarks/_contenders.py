@@ -18,10 +18,20 @@ import jaxacts
 sys.path.append(str(Path(__file__).parents[1] / "docs"))
 import rivals
 
-__all__ = ["KINDS", "LIBRARIES", "Donated", "Torch", "contenders", "installed"]
+__all__ = [
+    "KINDS",
+    "LIBRARIES",
+    "WITHOUT_OPTIONS",
+    "Donated",
+    "Torch",
+    "contenders",
+    "installed",
+]
 
 KINDS = ("value", "vjp", "jvp", "second")
 LIBRARIES = ("jax.nn", "torch", "torch.compile")
+# Ours, where the others are compiled with options of XLA.
+WITHOUT_OPTIONS = "jaxacts without options"
 
 _Compute = tuple[Callable[[Any, Any], tuple[Any, ...]], int]
 
@@ -167,13 +177,17 @@ def contenders(
 ) -> dict[str, Callable[[], None]]:
     """Ours, the copy, and whoever else has the function and was asked for.
 
-    What is JAX's is compiled with the given options of XLA.
+    What is JAX's is compiled with the given options of XLA, and ours also without.
 
     For derivatives beyond the first, "value" is ours, the unit of their goal. The copy
     scales on the CPU, as a loop of XLA's; on a GPU it is the device's own.
     """
 
-    def donated(function: Callable[[Any], Any], kind: str = kind) -> Donated:
+    def donated(
+        function: Callable[[Any], Any],
+        kind: str = kind,
+        options: dict[str, Any] | None = options,
+    ) -> Donated:
         return Donated(results(function, kind), x, g, repeats, calls, options)
 
     def in_torch(function: Callable[[Any], Any]) -> Torch:
@@ -185,6 +199,8 @@ def contenders(
         "copy": donated(ours, "copy" if device == "cpu" else "plain copy"),
         "jaxacts": donated(ours),
     }
+    if options:
+        found[WITHOUT_OPTIONS] = donated(ours, options=None)
     if kind in ("jvp", "second"):
         found["value"] = donated(ours, "value")
     theirs = call_of(jax.nn, name, settings)

@@ -29,7 +29,7 @@ import _records
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _contenders import KINDS, LIBRARIES, contenders, installed
+from _contenders import KINDS, LIBRARIES, WITHOUT_OPTIONS, contenders, installed
 from _timing import FEWEST_ROUNDS, Ratio, interleaved, ratio
 from _usual import add_names, chosen, label, with_progress
 
@@ -77,7 +77,7 @@ class Row:
       regime: how it was measured.
       rounds: how many turns.
       copies: contender to its multiple of a copy.
-      against: another library to its multiple of our time: above 1 we are faster.
+      against: another contender to its multiple of our time: above 1 we are faster.
       over_value: our time over that of our value, for jvp and second derivative.
       nanoseconds: contender to its median time an element.
     """
@@ -140,7 +140,7 @@ def measure(
         options=VECTORS[regime.vectors],
     )
     seconds = interleaved(calls, rounds)
-    units = ("copy", "value")
+    units, others = ("copy", "value"), (*LIBRARIES, WITHOUT_OPTIONS)
     return Row(
         label(function, settings),
         function,
@@ -148,7 +148,7 @@ def measure(
         regime,
         rounds,
         {k: ratio(v, seconds["copy"]) for k, v in seconds.items() if k not in units},
-        {k: ratio(v, seconds["jaxacts"]) for k, v in seconds.items() if k in LIBRARIES},
+        {k: ratio(v, seconds["jaxacts"]) for k, v in seconds.items() if k in others},
         ratio(seconds["jaxacts"], seconds["value"]) if "value" in seconds else None,
         {k: 1e9 * statistics.median(v) / count / repeats for k, v in seconds.items()},
     )
