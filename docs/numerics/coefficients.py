@@ -129,9 +129,10 @@ def in_ratio(f: Function, k: int) -> Function:
     return lambda w: f(k * (1 + w) / (1 - w))
 
 
-def over_zero(f: Function, root: mp.mpf) -> Function:
-    """f(root + d) / d as a function of d."""
-    return removable(lambda d: f(root + d) / d, mp.mpf(0), mp.diff(f, root))
+def over_zero(f: Function, root: mp.mpf, centre: mp.mpf | None = None) -> Function:
+    """f(x)/(x - root) as a function of x - centre, or of x - root."""
+    quotient = removable(lambda d: f(root + d) / d, mp.mpf(0), mp.diff(f, root))
+    return quotient if centre is None else lambda u: quotient(u + centre - root)
 
 
 def silu_slope(x):

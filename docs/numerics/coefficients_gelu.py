@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import mpmath as mp
+from coefficients import over_zero
 from coefficients_sigmoidal import REACH, TINY, fitted
 from writing import run
 
@@ -42,14 +43,7 @@ def tanh_expm1(s):
 
 TANH_REACH = REACH / TANH_UNIT
 TANH_ZERO = mp.findroot(tanh_slope, mp.mpf("-0.752"))
-
-
-def tanh_near(u):
-    """tanh_slope(u - 1) over the distance d to its zero."""
-    d = u - 1 - TANH_ZERO
-    if abs(d) < TINY:
-        return mp.diff(tanh_slope, TANH_ZERO)
-    return tanh_slope(u - 1) / d
+tanh_near = over_zero(tanh_slope, TANH_ZERO, mp.mpf(-1))
 
 
 def tanh_far(e):
@@ -67,14 +61,7 @@ def tanh_curvature(z):
 
 
 TANH_CURVATURE_ZERO = mp.findroot(tanh_curvature, mp.mpf("1.42"))
-
-
-def tanh_curvature_near(u):
-    """gelu''(z) over the distance of z = u + CURVATURE_CENTRE to its zero."""
-    d = u + CURVATURE_CENTRE - TANH_CURVATURE_ZERO
-    if abs(d) < TINY:
-        return mp.diff(tanh_curvature, TANH_CURVATURE_ZERO)
-    return tanh_curvature(u + CURVATURE_CENTRE) / d
+tanh_curvature_near = over_zero(tanh_curvature, TANH_CURVATURE_ZERO, CURVATURE_CENTRE)
 
 
 def tanh_twice(e):
@@ -101,14 +88,13 @@ def erf_slope(z):
 
 
 ERF_ZERO = mp.findroot(erf_slope, mp.mpf("0.7518"))
+erf_over_zero = over_zero(erf_slope, ERF_ZERO)
 
 
 def erf_quotient(q):
     """erf_slope(z) over d = z - zero, plus 1/2; q = d/(1 + BEND z)."""
     d = q * (1 + BEND * ERF_ZERO) / (1 - BEND * q)
-    if abs(d) < TINY:
-        return mp.mpf("0.5") + mp.diff(erf_slope, ERF_ZERO)
-    return mp.mpf("0.5") + erf_slope(ERF_ZERO + d) / d
+    return mp.mpf("0.5") + erf_over_zero(d)
 
 
 def rough_value(q):
@@ -207,7 +193,7 @@ def tables():
     yield "TANH_SLOPE_ZERO", "the zero of gelu'", mp.nstr(TANH_ZERO, 40)
     yield "TANH_NEAR", "-v up to which the first polynomial is used", str(TANH_NEAR)
     yield "TANH_BEND_AT_0", "gelu''(0)", mp.nstr(C / 2, 20)
-    bend = mp.diff(tanh_slope, TANH_ZERO)
+    bend = tanh_near(1 + TANH_ZERO)
     yield "TANH_BEND_AT_ZERO", "gelu'' where gelu' is 0", mp.nstr(bend, 20)
     for name, note, number in (
         ("TANH_CURVATURE_ZERO", "the zero of gelu''", TANH_CURVATURE_ZERO),
@@ -217,7 +203,7 @@ def tables():
         yield name, note, mp.nstr(number, 40)
     yield "TANH_LOG_UNIT", "log(TANH_UNIT)", mp.nstr(mp.log(TANH_UNIT), 40)
     yield "ERF_ZERO", "gelu'(-z) = 0", mp.nstr(ERF_ZERO, 40)
-    bend = mp.diff(erf_slope, ERF_ZERO)
+    bend = erf_over_zero(0)
     yield "ERF_SLOPE_SLOPE", "its slope there, without e^(-z²/2)", mp.nstr(bend, 40)
 
 

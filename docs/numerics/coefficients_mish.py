@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import mpmath as mp
-from coefficients_sigmoidal import TINY, fitted
+from coefficients import over_zero
+from coefficients_sigmoidal import fitted
 from writing import run
 
 TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_mish.py"
@@ -39,13 +40,6 @@ def slope(x):
 ZERO = mp.findroot(slope, mp.mpf("-1.1924"))
 
 
-def quotient(d):
-    """slope(x) over d = x - zero, minus 1/2."""
-    if abs(d) < TINY:
-        return mp.diff(slope, ZERO) - mp.mpf("0.5")
-    return slope(ZERO + d) / d - mp.mpf("0.5")
-
-
 def curvature(x):
     """mish''(x)"""
     u = mp.exp(x)
@@ -64,103 +58,100 @@ LEFT, RIGHT = mp.mpf("-2.75"), mp.mpf("2.25")
 LEFT_CENTRE, RIGHT_CENTRE = mp.mpf("-1.75"), mp.mpf("1.5")
 LEFT_ZERO = mp.findroot(curvature, mp.mpf("-2.256"))
 RIGHT_ZERO = mp.findroot(curvature, mp.mpf("1.49"))
+about_zero = over_zero(slope, ZERO)
+about_centre = over_zero(slope, ZERO, CENTRE)
 
 
-def over_zero(centre, zero):
-    """mish''(x) over x - zero, of x - centre."""
-
-    def quotient(u):
-        d = centre + u - zero
-        if abs(d) < TINY:
-            return mp.diff(curvature, zero)
-        return curvature(centre + u) / d
-
-    return quotient
-
-
-def _left(e):
-    """(P, Q) in mish''(-z) = e (P - z Q), e = e^-z."""
-    scale = 4 / (2 + e * (2 + e)) ** 3
-    first = 4 + e * (8 + e * (6 + 2 * e))
-    return scale * first, scale * (2 + e * (2 - e * (3 + 2 * e)))
+# mish''(-z) = e (P - z Q), e = e^-z.
 
 
 def left_constant(e):
-    return (_left(e)[0] - 2) / e if e else mp.mpf(-2)
+    """P"""
+    return 4 * (4 + e * (8 + e * (6 + 2 * e))) / (2 + e * (2 + e)) ** 3
 
 
 def left_linear(e):
-    return (1 - _left(e)[1]) / e if e else mp.mpf(2)
+    """Q"""
+    return 4 * (2 + e * (2 - e * (3 + 2 * e))) / (2 + e * (2 + e)) ** 3
 
 
-def _right(e):
-    """(P, Q) in mish''(z) = e² (P - z Q), e = e^-z."""
-    scale = 4 / (1 + e * (2 + 2 * e)) ** 3
-    first = 2 + e * (6 + e * (8 + 4 * e))
-    return scale * first, scale * (2 + e * (3 - e * (2 + 2 * e)))
+# mish''(z) = e² (P - z Q), e = e^-z.
 
 
 def right_constant(e):
-    return (_right(e)[0] - 8) / e if e else mp.mpf(-24)
+    """P"""
+    return 4 * (2 + e * (6 + e * (8 + 4 * e))) / (1 + e * (2 + 2 * e)) ** 3
 
 
 def right_linear(e):
-    return (8 - _right(e)[1]) / e if e else mp.mpf(36)
+    """Q"""
+    return 4 * (2 + e * (3 - e * (2 + 2 * e))) / (1 + e * (2 + 2 * e)) ** 3
 
 
 FITS = {
     # name: (note, f, weight, low, high, degrees)
     "SLOPE": (
         "mish' = u d (1/2 + p(x + 59/64)), d = x - ZERO, -2 < x < -0.15",
-        lambda d: quotient(CENTRE + d - ZERO),
-        lambda d: mp.mpf(2),
+        lambda u: about_centre(u) - mp.mpf("0.5"),
+        lambda u: mp.mpf(2),
         FIRST - CENTRE,
         LAST - CENTRE,
         {"float32": 11, "float64": 24},
     ),
     "SLOPE_ROUGH": (
         "mish' = u d p(d), -1.7 < x < -0.8",
-        lambda d: mp.mpf("0.5") + quotient(d),
-        lambda d: 1 / (mp.mpf("0.5") + quotient(d)),
+        about_zero,
+        lambda d: 1 / about_zero(d),
         FIRST_ROUGH - ZERO,
         LAST_ROUGH - ZERO,
         {"rough": 5},
     ),
-    "LEFT_CURVATURE": (
-        "mish'' = (x - LEFT_ZERO) p(x + 7/4), -2.75 < x < 0; relative error",
-        over_zero(LEFT_CENTRE, LEFT_ZERO),
-        lambda u: 1 / over_zero(LEFT_CENTRE, LEFT_ZERO)(u),
-        LEFT - LEFT_CENTRE,
-        -LEFT_CENTRE,
-        {"float32": 15, "float64": 31, "rough": 10},
-    ),
-    "RIGHT_CURVATURE": (
-        "mish'' = (x - RIGHT_ZERO) p(x - 3/2), 0 < x < 2.25; relative error",
-        over_zero(RIGHT_CENTRE, RIGHT_ZERO),
-        lambda u: 1 / over_zero(RIGHT_CENTRE, RIGHT_ZERO)(u),
-        -RIGHT_CENTRE,
-        RIGHT - RIGHT_CENTRE,
-        {"float32": 15, "float64": 31, "rough": 11},
-    ),
 }
+
+
+def curvature_fit(note, zero, centre, ends, rough):
+    """A row of ``FITS`` of mish'' over the distance to a zero, of x - centre."""
+    quotient = over_zero(curvature, zero, centre)
+    low, high = (end - centre for end in ends)
+    degrees = {"float32": 15, "float64": 31, "rough": rough}
+    return (
+        f"{note}; relative error",
+        quotient,
+        lambda u: 1 / quotient(u),
+        low,
+        high,
+        degrees,
+    )
+
+
+FITS["LEFT_CURVATURE"] = curvature_fit(
+    "mish'' = (x - LEFT_ZERO) p(x + 7/4), -2.75 < x < 0",
+    *(LEFT_ZERO, LEFT_CENTRE, (LEFT, mp.mpf(0)), 10),
+)
+FITS["RIGHT_CURVATURE"] = curvature_fit(
+    "mish'' = (x - RIGHT_ZERO) p(x - 3/2), 0 < x < 2.25",
+    *(RIGHT_ZERO, RIGHT_CENTRE, (mp.mpf(0), RIGHT), 11),
+)
 TAILS = {
-    "LEFT_CONSTANT": ("A in mish''(-z) = e ((2 - z) + e (A + z B))", left_constant),
-    "LEFT_LINEAR": ("B of the same", left_linear),
+    # name: (note, function, its sign)
+    "LEFT_CONSTANT": ("A in mish''(-z) = e ((2 - z) + e (A + z B))", left_constant, 1),
+    "LEFT_LINEAR": ("B of the same", left_linear, -1),
     "RIGHT_CONSTANT": (
-        "A in mish''(z) = e² ((8 - 8 z) + e (A + z B))",
-        right_constant,
+        *("A in mish''(z) = e² ((8 - 8 z) + e (A + z B))", right_constant, 1),
     ),
-    "RIGHT_LINEAR": ("B of the same", right_linear),
+    "RIGHT_LINEAR": ("B of the same", right_linear, -1),
 }
 TAIL_DEGREES = {
     "LEFT": {"float32": 4, "float64": 11, "rough": 2},
     "RIGHT": {"float32": 6, "float64": 17, "rough": 3},
 }
-for name, (note, function) in TAILS.items():
+for name, (note, function, sign) in TAILS.items():
     side = name.split("_")[0]
     least = -LEFT if side == "LEFT" else RIGHT
     ends = mp.mpf(0), mp.exp(-least)
-    FITS[name] = note, function, lambda e: e, *ends, TAIL_DEGREES[side]
+    # Without its value at 0, over e.
+    rest = over_zero(lambda e, f=function, s=sign: s * (f(e) - f(0)), mp.mpf(0))
+    FITS[name] = note, rest, lambda e: e, *ends, TAIL_DEGREES[side]
 
 
 def tables():
@@ -171,7 +162,7 @@ def tables():
     yield "LEFT_ZERO", "the lesser zero of mish''", mp.nstr(LEFT_ZERO, 40)
     yield "RIGHT_ZERO", "the greater zero of mish''", mp.nstr(RIGHT_ZERO, 40)
     yield "ZERO", "mish'(x) = 0", mp.nstr(ZERO, 40)
-    bend = mp.diff(slope, ZERO)
+    bend = about_zero(0)
     yield "SLOPE_SLOPE", "the slope of mish'(x)/u there", mp.nstr(bend, 40)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mpmath as mp
 import numpy as np
+from coefficients import over_zero
 from writing import run
 
 mp.mp.dps = 60
@@ -85,14 +86,7 @@ def silu_slope(z):
     return (1 - z + e) * e / (1 + e) ** 2
 
 
-SILU_SLOPE = mp.diff(silu_slope, SILU_ZERO)
-
-
-def silu_quotient(d):
-    """silu'(-z) over d = z - zero, plus 1/4."""
-    if abs(d) < TINY:
-        return SILU_SLOPE + mp.mpf("0.25")
-    return silu_slope(SILU_ZERO + d) / d + mp.mpf("0.25")
+silu_quotient = over_zero(silu_slope, SILU_ZERO)
 
 
 SILU_CURVATURE_ZERO = mp.findroot(lambda z: 2 - z * mp.tanh(z / 2), mp.mpf("2.4"))
@@ -105,12 +99,7 @@ def silu_curvature(z):
     return (2 * (1 + e) - z * (1 - e)) / (1 + e) ** 3
 
 
-def curvature_quotient(v):
-    """silu''(z) e^z over d = z - zero, z = v + CENTRE."""
-    d = v + CENTRE - SILU_CURVATURE_ZERO
-    if abs(d) < TINY:
-        return mp.diff(silu_curvature, SILU_CURVATURE_ZERO)
-    return silu_curvature(v + CENTRE) / d
+curvature_quotient = over_zero(silu_curvature, SILU_CURVATURE_ZERO, CENTRE)
 
 
 def cube_inverse(e):
@@ -145,8 +134,8 @@ FITS = {
     ),
     "SILU_SLOPE": (
         "silu'(-z) = d (p(d) - 1/4), d = z - SILU_ZERO, 0 <= z <= 2; relative error",
-        silu_quotient,
-        lambda d: 1 / (silu_quotient(d) - mp.mpf("0.25")),
+        lambda d: silu_quotient(d) + mp.mpf("0.25"),
+        lambda d: 1 / silu_quotient(d),
         -SILU_ZERO,
         2 - SILU_ZERO,
         {"float32": 10, "float64": 22},
@@ -196,7 +185,7 @@ def tables():
     yield from fitted(FITS)
     for name, note, number in (
         ("SILU_ZERO", "the zero of 1 - z + e^-z", SILU_ZERO),
-        ("SILU_SLOPE_SLOPE", "the derivative of silu'(-z) there", SILU_SLOPE),
+        ("SILU_SLOPE_SLOPE", "the derivative of silu'(-z) there", silu_quotient(0)),
         ("SILU_CURVATURE_ZERO", "the zero of silu''", SILU_CURVATURE_ZERO),
     ):
         yield name, note, mp.nstr(number, 40)
