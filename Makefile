@@ -18,7 +18,8 @@ coefficients:
 	$(PYTHON) docs/numerics/coefficients_periodic.py
 	$(PYTHON) docs/numerics/coefficients_nested.py
 	$(PYTHON) docs/numerics/coefficients_gated.py
-	$(PYTHON) docs/numerics/coefficients_composed.py
+	$(PYTHON) docs/numerics/coefficients_serf.py
+	$(PYTHON) docs/numerics/coefficients_phish.py
 	$(PYTHON) docs/numerics/coefficients_sigmoidal.py
 	$(PYTHON) docs/numerics/coefficients_gelu.py
 	$(PYTHON) docs/numerics/coefficients_mish.py

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts import _coefficients_composed as _table
+from jaxacts import _coefficients_phish as _phish
+from jaxacts import _coefficients_serf as _serf
 from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._gaussian import lower_slope, mills, tail
@@ -57,10 +59,10 @@ def _chosen(which: Array, a: tuple[Array, ...], b: tuple[Array, ...]):
     return tuple(jnp.where(which, p, q) for p, q in zip(a, b, strict=True))
 
 
-def _patched(x: Array, zeros: dict[str, float], y: Pair) -> Pair:
+def _patched(table: ModuleType, x: Array, zeros: dict[str, float], y: Pair) -> Pair:
     """y, from its factor beside each of its zeros."""
     for name, width in zeros.items():
-        y = num.patched(num.distance(x, name, table=_table), y, width)
+        y = num.patched(num.distance(x, name, table=table), y, width)
     return y
 
 
@@ -89,7 +91,7 @@ _TWO_OVER_ROOT_PI = "1.12837916709551257389615890312154517"
 
 def _accurate(name: str, x: Array) -> Pair:
     """A fit with the errors of its last three sums and of their coefficients."""
-    table, precision = getattr(_table, name), str(x.dtype)
+    table, precision = getattr(_serf, name), str(x.dtype)
     coefficients = table[precision]
     total, low = num.horner(x, coefficients[3:]), jnp.zeros_like(x)
     for k in (2, 1, 0):
@@ -122,7 +124,7 @@ def _minus_square(z: Array) -> Pair:
 
 def _serf_parts(x: Array) -> tuple[Array, Array, Parts]:
     """(x cut to where it matters, x <= 0, the parts of e^x or of e^(-x²))."""
-    near = num.clamp(x, -_FAR, _table.STRETCH[str(x.dtype)][1])
+    near = num.clamp(x, -_FAR, _serf.STRETCH[str(x.dtype)][1])
     left = x <= 0
     high, low = _minus_square(jnp.where(near < 0, 0.0, near))
     parts = num.exp_parts(jnp.where(left, near, high), jnp.where(left, 0.0, low))
@@ -141,7 +143,7 @@ def _serf_slope(x: Array) -> Array:
     rise, rise_low = _in_u("SERF_GATE_SLOPE", u, -1.0)
     change = num.product(near, rise, 0.0, rise_low)
     y = _sum(change, _in_u("SERF_GATE", u, -0.5))
-    below = num.finish(*_patched(near, {"SERF_SLOPE": 0.7}, y), *parts)
+    below = num.finish(*_patched(_serf, near, {"SERF_SLOPE": 0.7}, y), *parts)
     above, low = _one_less("SERF_SLOPE_REST", near, parts)
     return jnp.where(left, below, above + low)
 
@@ -179,7 +181,7 @@ def _serf_curvature(x: Array) -> Array:
     push = num.product(near, bend, 0.0, bend_low)
     below = _sum(_single(num.opaque(2.0, near)), push)
     above, parts_right = _serf_right(jnp.where(near < 0, 0.0, near), u)
-    y = _patched(near, _SERF_ZEROS, _chosen(left, below, above))
+    y = _patched(_serf, near, _SERF_ZEROS, _chosen(left, below, above))
     factor = _chosen(left, _in_u("SERF_GATE_SLOPE", u, -1.0), _outer(u))
     high, low = num.product(y[0], factor[0], y[1], factor[1])
     return num.finish(high, low, *_chosen(left, parts, parts_right))
@@ -290,7 +292,7 @@ def _phish_slope(x: Array) -> Array:
     # For x < 0, x E (m (1 + c) + G (1 - tanh²(g))).
     change = v.m[0] * v.c - v.slope[0] * v.small_tangent**2
     y = _sum(_sum(v.m, v.slope), _single(change))
-    y = _patched(-v.near, {"PHISH_SLOPE": 0.6}, y)
+    y = _patched(_phish, -v.near, {"PHISH_SLOPE": 0.6}, y)
     below = num.finish(*num.product(-v.z, y[0], 0.0, y[1]), *v.parts)
     # For x > 0, tanh(g) + 4 x g' e^-2g/(1 + e^-2g)².
     r = _tangent(v)
@@ -309,7 +311,7 @@ def _phish_left_curvature(v: _Phish, bend: Pair) -> Array:
     bow = (v.z * v.small_tangent) * (v.slope[0] * v.slope[0])
     bow = num.scale(bow + bow * t, s1, s2)
     y = _sum(_sum(_double(v.slope), _minus(bend)), _single(-2.0 * bow))
-    high, low = _patched(-v.near, _PHISH_ZEROS, y)
+    high, low = _patched(_phish, -v.near, _PHISH_ZEROS, y)
     return num.finish(high, low - (high + low) * v.small_tangent**2, *v.parts)
 
 
@@ -318,7 +320,7 @@ def _phish_right_curvature(v: _Phish, bend: Pair) -> Array:
     r, rise = _tangent(v), v.rise
     push = _product(_single(v.right), _product(_product(rise, rise), r.value))
     y = _sum(_double(_sum(rise, _minus(push))), _times(bend, v.parts))
-    y = _patched(v.near, {"PHISH_CURVATURE_RIGHT": 0.5}, y)
+    y = _patched(_phish, v.near, {"PHISH_CURVATURE_RIGHT": 0.5}, y)
     y = _product(y, _product(r.q, r.q))
     return num.finish(4.0 * y[0], 4.0 * y[1], *r.parts)
 

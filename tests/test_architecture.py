@@ -12,7 +12,7 @@ CORE = ROOT / "jaxacts"
 FLOORS = [
     {"_spec", "_exact", "_coefficients", "_coefficients_remainders"}
     | {"_coefficients_periodic", "_coefficients_nested", "_coefficients_gated"}
-    | {"_coefficients_composed", "_coefficients_sigmoidal"}
+    | {"_coefficients_serf", "_coefficients_phish", "_coefficients_sigmoidal"}
     | {"_coefficients_gelu", "_coefficients_mish"},
     {"_registry", "_documentation", "_numerics"},
     {"_pairs", "_program", "_concrete", "_steps"},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from clean_activations import CLEAN
-from planted_defects import BEHAVIOUR, NUMERICS
+from defects_of_accuracy import ACCURACY
+from defects_of_behaviour import BEHAVIOUR
 
 from jaxacts.verify import behaviour, verify
 from jaxacts.verify.api import CHECKS
@@ -38,7 +39,7 @@ def test_defect_of_behaviour_is_rejected(defect):
     _assert_rejected(defect, findings)
 
 
-@pytest.mark.parametrize("defect", NUMERICS, ids=lambda defect: defect.name)
+@pytest.mark.parametrize("defect", ACCURACY, ids=lambda defect: defect.name)
 def test_defect_of_accuracy_is_rejected(defect):
     report = verify(
         defect.function, defect.reference, checks=defect.groups, **defect.options
@@ -48,7 +49,7 @@ def test_defect_of_accuracy_is_rejected(defect):
 
 
 def test_at_least_twenty_defects_have_names_of_their_own():
-    names = [defect.name for defect in (*BEHAVIOUR, *NUMERICS)]
+    names = [defect.name for defect in (*BEHAVIOUR, *ACCURACY)]
     assert len(set(names)) == len(names) >= 20
 
 

@@ -1,7 +1,7 @@
-"""Writes jaxacts/_coefficients_composed.py: x times a sigmoid of softplus or of gelu.
+"""Writes jaxacts/_coefficients_serf.py: x erf(softplus(x)) and its derivatives.
 
-python docs/numerics/coefficients_composed.py          # rewrite the module
-python docs/numerics/coefficients_composed.py --check  # fail if it would change
+python docs/numerics/coefficients_serf.py          # rewrite the module
+python docs/numerics/coefficients_serf.py --check  # fail if it would change
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from coefficients import TARGETS, interpolate, relative_error, shortest
 from coefficients_nested import zeros
 from writing import run
 
-TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_composed.py"
+TARGET = Path(__file__).parents[2] / "jaxacts" / "_coefficients_serf.py"
 DENSITY = 2 / mp.sqrt(mp.pi)
 
 
@@ -69,29 +69,6 @@ def serf_curvature_positive(x):
     return (1 + mp.exp(-x)) * serf_curvature(x)
 
 
-def _gelu(x):
-    """gelu and its first two derivatives."""
-    density = mp.npdf(x)
-    return x * mp.ncdf(x), mp.ncdf(x) + x * density, (2 - x * x) * density
-
-
-def phish_slope(z):
-    """-f'(-z) e^(z²/2)/z, f = x tanh(gelu(x))."""
-    g, g1, _ = _gelu(-z)
-    return (mp.tanh(g) - z * g1 * mp.sech(g) ** 2) * mp.exp(z * z / 2) / -z
-
-
-def phish_curvature_negative(z):
-    """f''(-z) e^(z²/2) cosh²(gelu(-z))."""
-    return phish_curvature(-z) * mp.exp(z * z / 2)
-
-
-def phish_curvature(x):
-    """f''(x) cosh²(gelu(x))."""
-    g, g1, g2 = _gelu(x)
-    return 2 * g1 + x * (g2 - 2 * g1 * g1 * mp.tanh(g))
-
-
 # Of u in [0, 1], by u - 1/2: Horner's rule loses less than from either end.
 FITS = {
     # name: (function, weight that makes the error relative)
@@ -115,10 +92,6 @@ ZEROS = {
     "SERF_SLOPE": (serf_slope, "-1.1", "0.7"),
     "SERF_CURVATURE_NEGATIVE": (serf_curvature, "-2.2", "0.8"),
     "SERF_CURVATURE_POSITIVE": (serf_curvature_positive, "1.12", "0.7"),
-    "PHISH_SLOPE": (phish_slope, "1.195", "0.6"),
-    "PHISH_CURVATURE_LEFT": (phish_curvature_negative, "1.88", "0.6"),
-    "PHISH_CURVATURE_CENTRE": (phish_curvature_negative, "0.47", "0.3"),
-    "PHISH_CURVATURE_RIGHT": (phish_curvature, "1.20", "0.5"),
 }
 
 
@@ -183,4 +156,4 @@ def tables():
 
 
 if __name__ == "__main__":
-    sys.exit(run(TARGET, "coefficients_composed.py", tables, __doc__))
+    sys.exit(run(TARGET, "coefficients_serf.py", tables, __doc__))

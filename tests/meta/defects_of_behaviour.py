@@ -1,43 +1,15 @@
-"""Small activations, each with one defect, and what the verifier must say of it."""
+"""Small activations, each with one defect that needs no formula to be found."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from defect import Defect, with_slope
 from jax import lax
-
-ACCURACY = ("accuracy", "special values")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Defect:
-    """One defect.
-
-    Attributes:
-      name: what is wrong.
-      function: the activation that has it.
-      groups: the checks that are run: those of accuracy, or groups of behaviour.
-      check, subject: of the finding that must fail.
-      message: a piece of that finding's message: the right reason.
-      reference: the plain formula, for the checks of accuracy.
-      options: keyword arguments of the verifier.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    groups: Sequence[str]
-    check: str
-    subject: str
-    message: str
-    reference: Callable[..., Any] | None = None
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
 
 # -- parameters ---------------------------------------------------------------
 
@@ -193,16 +165,9 @@ def _(primals, tangents):
 # -- derivatives --------------------------------------------------------------
 
 
-def _with_slope(value, slope):
-    """An activation with a derivative of its own."""
-    function = jax.custom_jvp(value)
-    function.defjvps(lambda dot, y, x: dot * slope(x))
-    return function
-
-
-slope_off_by_half_a_thousandth = _with_slope(jnp.sin, lambda x: jnp.cos(x) * 1.0005)
-second_derivative_wrong = _with_slope(
-    jnp.sin, _with_slope(jnp.cos, lambda x: -jnp.sin(x) * 1.01)
+slope_off_by_half_a_thousandth = with_slope(jnp.sin, lambda x: jnp.cos(x) * 1.0005)
+second_derivative_wrong = with_slope(
+    jnp.sin, with_slope(jnp.cos, lambda x: -jnp.sin(x) * 1.01)
 )
 
 
@@ -225,62 +190,9 @@ def _cosine_with_a_root(x):
     return -jnp.sin(x) + 0 * jnp.sqrt(x - lax.stop_gradient(x))
 
 
-third_derivative_infinite = _with_slope(
-    jnp.sin, _with_slope(jnp.cos, _cosine_with_a_root)
+third_derivative_infinite = with_slope(
+    jnp.sin, with_slope(jnp.cos, _cosine_with_a_root)
 )
-
-
-# -- accuracy -----------------------------------------------------------------
-
-
-def one_ulp_at_one_input(x):
-    y = jnp.maximum(x, 0)
-    return jnp.where(x == 1.5, jnp.nextafter(y, jnp.full_like(y, 2)), y)
-
-
-slope_of_half_wrong = _with_slope(lambda x: 0.5 * x, lambda x: x * 0 + 0.5 * 1.0005)
-
-
-@jax.custom_jvp
-def gradient_zero_in_tail(x):
-    return jnp.where(x > 0, x, jnp.expm1(jnp.minimum(x, 0)))
-
-
-@gradient_zero_in_tail.defjvp
-def _(primals, tangents):
-    """y + 1 for e^x: nothing is left of it below -17."""
-    (x,), (dot,) = primals, tangents
-    y = gradient_zero_in_tail(x)
-    return y, dot * jnp.where(x > 0, 1, y + 1)
-
-
-def nan_at_minus_infinity(x):
-    return x * jax.nn.sigmoid(x)
-
-
-def nan_swallowed(x):
-    return jnp.where(x > 0, x, jnp.zeros_like(x))
-
-
-def zero_of_wrong_sign(x):
-    return 0.5 * x + 0.0
-
-
-def kink_swapped(x):
-    return jnp.where(x >= 0, x, x * 0)
-
-
-def computed_in_bfloat16(x):
-    return x * jnp.tanh(jax.nn.softplus(x))
-
-
-second_derivative_of_square_wrong = _with_slope(
-    lambda x: 0.5 * x * x, _with_slope(lambda x: x, lambda x: x * 0 + 1.0005)
-)
-
-
-def constant_frozen(x):
-    return x * np.float32(0.1).astype(jnp.result_type(x))
 
 
 # -- backends -----------------------------------------------------------------
@@ -554,110 +466,5 @@ BEHAVIOUR = [
         check="processors",
         subject="order 0 without FMA",
         message="a processor without FMA",
-    ),
-]
-
-NUMERICS = [
-    Defect(
-        name="one ULP too many at a single bfloat16 input",
-        function=one_ulp_at_one_input,
-        reference=lambda m, x: m.max(x, 0),
-        groups=["accuracy"],
-        check="accuracy",
-        subject="bfloat16 order 0",
-        message="f(0x1.8000000000000p+0) = 1.5078125, expected 1.5: 1 ULP",
-        options={"dtypes": ["bfloat16"], "orders": [0]},
-    ),
-    Defect(
-        name="slope wrong by 0.05%",
-        function=slope_of_half_wrong,
-        reference=lambda m, x: x / 2,
-        groups=["accuracy"],
-        check="accuracy",
-        subject="float32 order 1",
-        message="expected 0.5: 4194 ULP",
-        options={"dtypes": ["float32"], "orders": [1]},
-    ),
-    Defect(
-        name="gradient zero in the tail",
-        function=gradient_zero_in_tail,
-        reference=lambda m, x: m.piecewise(
-            x, [(0, "left")], [lambda: m.exp(x) - 1, lambda: x]
-        ),
-        groups=["accuracy"],
-        check="accuracy",
-        subject="float32 order 1",
-        message=" = 0, expected ",
-        options={"dtypes": ["float32"], "orders": [1]},
-    ),
-    Defect(
-        name="NaN at -inf",
-        function=nan_at_minus_infinity,
-        reference=lambda m, x: x / (1 + m.exp(-x)),
-        groups=["special values"],
-        check="special value",
-        subject="float32 order 0",
-        message="f(-inf) must be -0; got nan",
-        options={"dtypes": ["float32"], "orders": [0]},
-    ),
-    Defect(
-        name="NaN swallowed",
-        function=nan_swallowed,
-        reference=lambda m, x: m.max(x, 0),
-        groups=["special values"],
-        check="special value",
-        subject="float32 order 0",
-        message="NaN in must give NaN out; got 0",
-        options={"dtypes": ["float32"], "orders": [0]},
-    ),
-    Defect(
-        name="zero of the wrong sign",
-        function=zero_of_wrong_sign,
-        reference=lambda m, x: x / 2,
-        groups=["accuracy"],
-        check="accuracy",
-        subject="bfloat16 order 0",
-        message="zero of the wrong sign at ",
-        options={"dtypes": ["bfloat16"], "orders": [0]},
-    ),
-    Defect(
-        name="kink convention swapped",
-        function=kink_swapped,
-        reference=lambda m, x: m.piecewise(x, [(0, "left")], [lambda: 0, lambda: x]),
-        groups=["accuracy"],
-        check="accuracy",
-        subject="bfloat16 order 1",
-        message="f'(0x0.0p+0) = 1, expected 0",
-        options={"dtypes": ["bfloat16"], "orders": [1]},
-    ),
-    Defect(
-        name="bfloat16 computed in bfloat16",
-        function=computed_in_bfloat16,
-        reference=lambda m, x: x * m.tanh(m.log(1 + m.exp(x))),
-        groups=["accuracy"],
-        check="accuracy",
-        subject="bfloat16 order 0",
-        message="ULP, the largest of all",
-        options={"dtypes": ["bfloat16"], "orders": [0]},
-    ),
-    Defect(
-        name="right first and wrong second derivative",
-        function=second_derivative_of_square_wrong,
-        reference=lambda m, x: x * x / 2,
-        groups=["accuracy"],
-        check="accuracy",
-        subject="float32 order 2",
-        message="expected 1: 4194 ULP",
-        options={"dtypes": ["float32"], "orders": [1, 2]},
-    ),
-    Defect(
-        name="constant frozen at float32 in float64",
-        function=constant_frozen,
-        reference=lambda m, x: x * m.const("0.1"),
-        groups=["accuracy"],
-        check="accuracy",
-        subject="float64 order 0",
-        message="ULP, the largest of",
-        options={"dtypes": ["float64"], "orders": [0]},
     ),
 ]
