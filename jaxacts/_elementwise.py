@@ -449,7 +449,7 @@ def _replayed(kernel: _Kernel, precise: tuple[str, ...], rounds: bool) -> _Kerne
 
 def compute_dtype(dtype: Any) -> Any:
     """In what numbers of a type are computed with, before results are rounded."""
-    return jnp.float64 if dtype == jnp.float64 else jnp.float32
+    return np.float64 if dtype == jnp.float64 else np.float32
 
 
 def _to_float(x: jax.Array) -> jax.Array:
