@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 
 .PHONY: ci meta coefficients readme golden accuracy behaviour exhaustive small no-fma \
-	slow-tests import-time speed memory compile tpu gpu speed-page resnet-speed few-bit
+	slow-tests import-time speed instructions memory compile tpu gpu speed-page resnet-speed few-bit
 
 ci:
 	CI=true bash .ci/run
@@ -68,7 +68,7 @@ import-time:
 	$(PYTHON) benchmarks/import_time.py
 
 # Value, gradient, jvp and second derivative of the usual functions beside jax.nn and
-# torch, in memory, in cache and on other numbers; each row is kept in docs/speed.json as
+# torch, in memory, in cache, on other numbers, and with wider vectors; each row is kept in docs/speed.json as
 # it comes (about half an hour, alone on the machine). `make speed-page` shows it.
 # ROUNDS=15 for less; NAMES="silu gelu" for some.
 SPEED = $(PYTHON) benchmarks/speed.py $(NAMES) --save --rounds $(or $(ROUNDS),25)
@@ -79,6 +79,10 @@ speed:
 	$(SPEED) --kind jvp second
 	$(SPEED) --distribution wide negative
 	$(SPEED) --vectors 512 --against jax.nn
+
+# Instructions of the loops that XLA makes (needs objdump); kept in docs/instructions.json.
+instructions:
+	$(PYTHON) benchmarks/instructions.py $(NAMES) --save --dtype float32 bfloat16
 
 # What backward keeps, and how long tracing, compiling and eager calls take; kept in
 # docs/memory.json and docs/compile.json.

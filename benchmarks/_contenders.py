@@ -62,6 +62,7 @@ def results(function: Callable[[Any], Any], kind: str) -> _Compute:
         "value": (lambda x, g: (function(x),), 1),
         "vjp": (value_and_vjp, 2),
         "jvp": (lambda x, g: jax.jvp(function, (x,), (g,)), 2),
+        "slope": (lambda x, g: (slope(x),), 1),
         "second": (lambda x, g: (jax.jvp(slope, (x,), (jnp.ones_like(x),))[1],), 1),
     }
     return kinds[kind]

@@ -71,18 +71,23 @@ def _processor() -> str:
     return " ".join([name, *widths[:1]])
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, fields: Sequence[str] = ()) -> list[Row]:
     """The rows of a record, each with its run; none where there is no file.
 
     Raises:
-      RecordError: if the file is not a record, in one line.
+      RecordError: if the file is not a record, or has a row without one of the
+        fields, in one line.
     """
     if not path.exists():
         return []
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         runs = document["runs"]
-        return [row | {"run": runs[row["run"]]} for row in document["rows"]]
+        rows = [row | {"run": runs[row["run"]]} for row in document["rows"]]
+        for field in fields:
+            if not all(field in row for row in rows):
+                raise ValueError(f"a row without {field!r}")
+        return rows
     except (OSError, ValueError, TypeError, LookupError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RecordError(
@@ -104,7 +109,7 @@ def save(
     def key(row: Row) -> tuple[Any, ...]:
         return tuple(row[field] for field in identity)
 
-    rows = {key(row): row for row in read(path)}
+    rows = {key(row): row for row in read(path, identity)}
     rows |= {key(row): row | {"run": dict(run)} for row in fresh}
     runs: list[Mapping[str, Any]] = []
     lines = []

@@ -334,7 +334,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
     return found
 
 
-def run_of(arguments: Sequence[str]) -> dict[str, Any]:
+def run_of(arguments: Sequence[str], rounds: int) -> dict[str, Any]:
     """The run that rows come from.
 
     Of a busy machine times say little: it says how many processes ran before.
@@ -342,7 +342,8 @@ def run_of(arguments: Sequence[str]) -> dict[str, Any]:
     return {
         "command": _records.command_line(__file__, arguments),
         **_records.environment("numpy", "flax", "optax"),
-        "load before": round(os.getloadavg()[0], 1),
+        "turns": rounds,
+        "processes running before": round(os.getloadavg()[0], 1),
     }
 
 
@@ -375,7 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.rounds < FEWEST_ROUNDS:
         fail(f"--rounds is {options.rounds}; accepted are {FEWEST_ROUNDS} and more")
     todo = jobs(options)
-    run = run_of(sys.argv[1:] if arguments is None else arguments)
+    run = run_of(sys.argv[1:] if arguments is None else arguments, options.rounds)
     begin = time.perf_counter()
     print(HEAD, flush=True)
     for number, job in enumerate(todo, 1):

@@ -35,6 +35,7 @@ from _contenders import WITHOUT_OPTIONS  # isort: skip
 
 HERE = Path(__file__).parent
 DTYPES = ("float32", "bfloat16")
+REGIME = ("kind", "dtype", "size", "distribution", "vectors")
 LIBRARIES = ("jax.nn", "torch", "torch.compile")
 KINDS = {
     "value": "Value",
@@ -53,7 +54,8 @@ JAX's into donated outputs, torch's with an allocator that keeps its memory. A f
 the median over the turns of the ratio within a turn; brackets are its 95% interval.
 *jax.nn / ours* above 1 means that ours is faster. What misses its goal is marked
 with{MISSED}. Arrays are of 4M normally distributed numbers unless said otherwise.
-Written by `docs/speed.py`; `make speed memory compile speed-page` measures all again.
+Written by `docs/speed.py`; `make speed instructions memory compile speed-page` measures all
+again.
 """
 
 
@@ -64,21 +66,25 @@ class Records:
     speed: Sequence[Row]
     memory: Sequence[Row] = ()
     compile: Sequence[Row] = ()
+    instructions: Sequence[Row] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Records:
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(*(_records.read(folder / f"{name}.json") for name in names))
+        def rows(name: str) -> Sequence[Row]:
+            fields = REGIME if name == "speed" else ()
+            return _records.read(folder / f"{name}.json", fields)
+
+        return cls(*(rows(field.name) for field in dataclasses.fields(cls)))
 
     def rows(self, **regime: str) -> list[Row]:
         """Rows of one regime, the usual functions first."""
-        wanted = {"size": "memory", "distribution": "normal"} | regime
-        return in_order(r for r in self.usual if _is_of(r, wanted))
+        wanted = {"size": "memory", "distribution": "normal", "vectors": "usual"}
+        return in_order(r for r in self.speed if _is_of(r, wanted | regime))
 
     @property
     def usual(self) -> list[Row]:
         """Rows with the vectors that XLA chooses."""
-        return [row for row in self.speed if row["vectors"] == "usual"]
+        return [row for row in self.speed if _is_of(row, {"vectors": "usual"})]
 
 
 def _is_of(row: Row, regime: Mapping[str, str]) -> bool:
@@ -265,8 +271,7 @@ def wider(records: Records) -> list[str]:
     lines, means = [], []
     for kind, title in KINDS.items():
         for dtype in DTYPES:
-            wanted = {"kind": kind, "dtype": dtype, "vectors": "512"}
-            rows = in_order(r for r in records.speed if _is_of(r, wanted))
+            rows = records.rows(kind=kind, dtype=dtype, vectors="512")
             for row in rows:
                 found = row["against"]
                 lines.append(
@@ -276,21 +281,22 @@ def wider(records: Records) -> list[str]:
                         *(interval(found.get(w)) for w in ("jax.nn", WITHOUT_OPTIONS)),
                     ]
                 )
-            _, beside = times_faster(rows, "jax.nn")
-            _, gained = times_faster(rows, WITHOUT_OPTIONS)
-            if beside is not None and gained is not None:
-                means.append(
-                    f"{title.lower()} in {dtype} {gained:.2f} times as fast as without "
-                    f"it, {beside:.2f} times as fast as jax.nn with it"
+            means += [
+                f"{title.lower()} in {dtype} {mean:.2f} times as fast as {who}"
+                for who, name in (
+                    ("without it", WITHOUT_OPTIONS),
+                    ("jax.nn with it", "jax.nn"),
                 )
+                if (mean := times_faster(rows, name)[1]) is not None
+            ]
     head = ["function", "what", "type", "jaxacts", "jax.nn", "jax.nn / ours"]
     return [
         "XLA takes vectors of 256 bits also on processors with AVX-512. With `jax.jit("
         'f, compiler_options={"xla_cpu_prefer_vector_width": 512})`, or `XLA_FLAGS='
-        "--xla_cpu_prefer_vector_width=512` for a whole program, loops that compute "
-        "more than they read take less time. Both libraries, and the copy, with that "
-        "option; the last column is our time without it over that with it, in the "
-        f"same turns. In the geometric mean: {'; '.join(means)}.",
+        "--xla_cpu_prefer_vector_width=512` for a whole program, they are as wide as "
+        "the processor's. Both libraries, and the copy, with that option; the last "
+        "column is our time without it over that with it, in the same turns."
+        + (f" In the geometric mean: {'; '.join(means)}." if means else ""),
         "",
         markdown([*head, "without / with"], lines),
     ]
@@ -341,6 +347,11 @@ def sections(
             len({row["distribution"] for row in records.speed}) > 1,
         ),
         ("Wider vectors", wider, has(vectors="512")),
+        (
+            "Instructions",
+            lambda records: speed_costs.instructions(records.instructions),
+            bool(records.instructions),
+        ),
         (
             "Memory",
             lambda records: speed_costs.memory(records.memory),
@@ -438,12 +449,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     parser.add_argument("--folder", type=Path, default=HERE, help="of the records")
     options = parser.parse_args()
-    try:
-        return int(not written(options.folder, options.check))
-    except _records.RecordError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return int(not written(options.folder, options.check))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_records.run(main))

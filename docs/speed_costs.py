@@ -1,4 +1,4 @@
-"""Memory, and time before the first result: two sections of docs/speed.md."""
+"""Memory, time before the first result, instructions: sections of docs/speed.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from speed_tables import (
     provenance,
 )
 
-__all__ = ["compilation", "memory"]
+__all__ = ["compilation", "instructions", "memory"]
 
 # A smaller share of memory is no saving.
 WORTH = 0.05
@@ -100,6 +100,40 @@ def compilation(rows: Sequence[Row]) -> list[str]:
         "eager call no slower beyond noise.",
         "",
         markdown(head, lines),
+        "",
+        provenance(rows),
+    ]
+
+
+def instructions(rows: Sequence[Row]) -> list[str]:
+    """What XLA's loops take for eight numbers."""
+    kinds = {"value": "value", "slope": "slope", "second": "second derivative"}
+    found = {(row["name"], row["dtype"], row["kind"]): row["counts"] for row in rows}
+    dtypes = dict.fromkeys(row["dtype"] for row in rows)
+
+    def cell(counts: Row | None) -> str:
+        if counts is None:
+            return NONE
+        both = [counts.get(who) for who in ("jaxacts", "jax.nn")]
+        return " / ".join(
+            NONE if count is None else f"{count['instructions']:g}" for count in both
+        )
+
+    lines = [
+        [
+            f"`{name}`",
+            *(cell(found.get((name, t, kind))) for t in dtypes for kind in kinds),
+        ]
+        for name in dict.fromkeys(row["name"] for row in in_order(rows))
+    ]
+    titles = [f"{dtype}: {title}" for dtype in dtypes for title in kinds.values()]
+    return [
+        "Ours / jax.nn's: instructions of XLA's loops for eight numbers, read from its "
+        "machine code; of the slope and of the second derivative alone. Times of a "
+        "shared machine vary from run to run, these do not. They are no time: a "
+        "division counts as one.",
+        "",
+        markdown(["function", *titles], lines),
         "",
         provenance(rows),
     ]

@@ -1,4 +1,4 @@
-"""Tables of the records that benchmarks keep, for docs/speed.py and docs/tpu.py."""
+"""Tables of the records that benchmarks keep, for the pages of docs/."""
 
 from __future__ import annotations
 

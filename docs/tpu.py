@@ -69,13 +69,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
-    try:
-        rows = _records.read(HERE / "tpu.json")
-    except _records.RecordError as error:
-        print(error, file=sys.stderr)
-        return 2
+    rows = _records.read(HERE / "tpu.json")
     return int(not is_written(HERE / "tpu.md", page(rows), check))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_records.run(main))

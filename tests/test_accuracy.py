@@ -5,6 +5,8 @@ worse than what was once measured."""
 from __future__ import annotations
 
 import functools
+import json
+from pathlib import Path
 
 import pytest
 from accuracy_cases import (
@@ -81,3 +83,16 @@ def test_error_is_within_its_bound_and_has_not_grown(name, dtype, order):
 
 def test_nothing_is_kept_of_functions_that_are_gone():
     assert set(read_golden()["figures"]) <= set(targets())
+
+
+def test_records_of_all_of_float32_are_of_the_present_kernels():
+    # The largest error of all numbers is no less than that of some.
+    path = Path(__file__).parents[1] / "docs" / "exhaustive.json"
+    some = read_golden()["figures"]
+    for name, run in json.loads(path.read_text()).items():
+        known = some[name if name in some else name.partition("(")[0]]["float32"]
+        for order, (every, kept) in enumerate(zip(run["figures"], known, strict=False)):
+            assert every[0] >= kept[0] * (1 - 1e-9), (
+                f"{name}, order {order}: {every[0]:.4g} ULP at worst over all of "
+                f"float32, {kept[0]:.4g} at {kept[1]}: run make exhaustive NAMES={name}"
+            )

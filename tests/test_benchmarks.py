@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import json
 import math
+import platform
 import shutil
 import subprocess
 import sys
@@ -131,6 +132,55 @@ def test_what_is_no_record_is_refused_and_left_alone(module, tmp_path, text):
     with pytest.raises(records.RecordError, match=r"speed\.json is not a record"):
         records.save(path, [{"name": "silu"}], ("name",), RUN)
     assert path.read_text() == text
+
+
+def test_rows_of_an_older_form_are_refused_and_left_alone(module, tmp_path):
+    records, path = module("_records"), tmp_path / "speed.json"
+    records.save(path, [{"name": "silu"}], ("name",), RUN)
+    text = path.read_text()
+    with pytest.raises(records.RecordError, match="a row without 'vectors'"):
+        records.save(
+            path, [{"name": "silu", "vectors": "512"}], ("name", "vectors"), RUN
+        )
+    assert path.read_text() == text
+    out = ran("docs/speed.py", "--folder", tmp_path)
+    assert_one_line(out, "a row without", "delete it and measure again")
+
+
+MACHINE_CODE = """
+0000000000000000 <outside>:
+   0:   push   rbx
+   1:   xor    eax,eax
+   3:   nop    DWORD PTR [rax+0x0]
+   8:   vmovups ymm0,YMMWORD PTR [rcx+rax*4]
+   d:   vmovups YMMWORD PTR [rsp+0x20],ymm0
+  10:   vdivps ymm1,ymm2,ymm0        # a comment
+  14:   nop
+  15:   vmovups YMMWORD PTR [rdx+rax*4],ymm1
+  1a:   vmovups YMMWORD PTR [rdx+rax*4+0x20],ymm1
+  20:   add    rax,0x10
+  24:   cmp    rax,0x200000
+  2a:   jne    8 <outside+0x8>
+  2c:   inc    rbx
+  30:   jne    1 <outside+0x1>
+  32:   ret
+"""
+
+
+@pytest.mark.parametrize(("size", "instructions"), [(4, 3.5), (2, 1.8)])
+def test_instructions_of_the_inner_loop_are_counted_for_eight_numbers(
+    module, size, instructions
+):
+    instructions_module = module("instructions")
+    (body,) = instructions_module.loops(MACHINE_CODE)
+    assert body[0].startswith("vmovups ymm0")
+    assert body[-1].startswith("cmp")
+    count = instructions_module.counted([body], size)
+    # Seven, without the jump and the nop, in which sixteen float32 are stored.
+    assert (count.instructions, count.divisions, count.calls) == (
+        *(instructions, round(size / 8, 1)),
+        0,
+    )
 
 
 def test_all_elementwise_functions_are_measured_once(module):
@@ -302,6 +352,26 @@ def test_without_a_gpu_the_benchmark_says_so(module):
     if jax.default_backend() == "gpu":
         pytest.skip("the message is for machines without a GPU, and this one has one")
     assert_one_line(ran("benchmarks/gpu.py"), "no gpu", "--device cpu")
+
+
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="reads x86-64 code"
+)
+@pytest.mark.skipif(not shutil.which("objdump"), reason="needs objdump of binutils")
+def test_instructions_are_counted_in_what_xla_compiles():
+    out = ran("benchmarks/instructions.py", "relu", "--kind", "value")
+    assert out.returncode == 0, out.stderr
+    name, kind, dtype, *counts = out.stdout.split()
+    assert (name, kind, dtype) == ("relu", "value", "float32")
+    # Ours is jax.nn's function, to the instruction: a maximum, and what NaN needs.
+    assert counts == ["jaxacts", counts[1], "jax.nn", counts[1]]
+    assert 2 <= float(counts[1]) <= 20
+
+
+def test_without_objdump_the_benchmark_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    out = ran("benchmarks/instructions.py", "relu")
+    assert_one_line(out, "objdump")
 
 
 def test_without_libtpu_the_benchmark_says_so():

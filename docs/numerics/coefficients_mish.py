@@ -49,7 +49,7 @@ def curvature(x):
 
 
 # In the slope, a polynomial in x from FIRST to LAST. At its centre the value is a
-# float, to a tenth of the rounding of others; so it is at that of the curvature.
+# float, to a tenth of the rounding of others.
 FIRST, LAST, CENTRE = mp.mpf(-2), mp.mpf("-0.15"), -mp.mpf(59) / 64
 FIRST_ROUGH, LAST_ROUGH = mp.mpf("-1.7"), mp.mpf("-0.8")
 # In the curvature, two polynomials with a zero each, and an expansion in e^-|x| on both
@@ -157,8 +157,13 @@ for name, (note, function, sign) in TAILS.items():
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
     yield from fitted(FITS)
-    for name in ("LEFT", "RIGHT", "LEFT_CENTRE", "RIGHT_CENTRE"):
-        yield name, "of the polynomials of the curvature", str(globals()[name])
+    for name, number in (
+        ("LEFT", LEFT),
+        ("RIGHT", RIGHT),
+        ("LEFT_CENTRE", LEFT_CENTRE),
+        ("RIGHT_CENTRE", RIGHT_CENTRE),
+    ):
+        yield name, "of the polynomials of the curvature", str(number)
     yield "LEFT_ZERO", "the lesser zero of mish''", mp.nstr(LEFT_ZERO, 40)
     yield "RIGHT_ZERO", "the greater zero of mish''", mp.nstr(RIGHT_ZERO, 40)
     yield "ZERO", "mish'(x) = 0", mp.nstr(ZERO, 40)
