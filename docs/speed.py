@@ -54,8 +54,8 @@ JAX's into donated outputs, torch's with an allocator that keeps its memory. A f
 the median over the turns of the ratio within a turn; brackets are its 95% interval.
 *jax.nn / ours* above 1 means that ours is faster. What misses its goal is marked
 with{MISSED}. Arrays are of 4M normally distributed numbers unless said otherwise.
-Written by `docs/speed.py`; `make speed instructions memory compile speed-page` measures all
-again.
+Written by `docs/speed.py`; `make speed instructions memory compile speed-page`
+measures all again.
 """
 
 

@@ -336,6 +336,21 @@ RIGHT_LINEAR = {
     ),
 }
 
+# of the polynomial of the slope
+FIRST = "-2.0"
+
+# of the polynomial of the slope
+LAST = "-0.15"
+
+# of the polynomial of the slope
+CENTRE = "-0.921875"
+
+# of the polynomial of the slope
+FIRST_ROUGH = "-1.7"
+
+# of the polynomial of the slope
+LAST_ROUGH = "-0.8"
+
 # of the polynomials of the curvature
 LEFT = "-2.75"
 

@@ -12,7 +12,7 @@ activations share:
 * what is kept for the backward pass: f'(x) alone, or the output alone where the
   slope follows from it exactly, or x alone where a parameter is differentiated or
   x has fewer bits than the slope is computed in (so that only its product with the
-  cotangent is rounded).
+  cotangent is rounded; with large parameters the rounded slope is kept).
 """
 
 from __future__ import annotations
@@ -236,8 +236,10 @@ class _Builder:
                     return y, _recomputed(push_from_output)(x_dot, y, *parameters)
                 if not rounds or compute_dtype(x.dtype) == x.dtype:
                     return y, push(x_dot, x, *parameters)
-                # The slope is not of x's dtype: what is kept is x, and parameters.
-                if all(p.size == 1 or p.size < y.size for p in parameters):
+                # The slope is not of x's dtype. Kept is x with the parameters, or,
+                # where these are large, the slope after all, rounded.
+                large = sum(_bytes(p) for p in parameters if p.size > 1)
+                if large <= _bytes(y) / 8:
                     return y, _recomputed(push)(x_dot, x, *parameters)
                 return y, x_dot * derivative(x, *parameters).astype(x.dtype)
 
@@ -445,6 +447,10 @@ def _replayed(kernel: _Kernel, precise: tuple[str, ...], rounds: bool) -> _Kerne
         return y.astype(x.dtype) if rounds else y
 
     return evaluated
+
+
+def _bytes(x: jax.Array) -> int:
+    return int(x.size) * x.dtype.itemsize
 
 
 def compute_dtype(dtype: Any) -> Any:

@@ -13,12 +13,8 @@ __all__ = ["curvature", "slope", "value"]
 
 # In the value, e^x up to here, and e^-x beyond.
 _TURN = -0.625
-# In the slope, between these a polynomial with its zero.
-_FIRST, _LAST = -2.0, -0.15
-_FIRST_ROUGH, _LAST_ROUGH = -1.7, -0.8
 # Beyond, all of e^-x is lost, and no power of e^x is out of range yet.
 _RIGHT, _RIGHT_ROUGH = 20.0, 10.0
-_CENTRE = -59 / 64
 # What the power of two carries so that it is normal where the result is.
 _FACTOR = {"float32": 2.0**36, "float64": 2.0**80}
 
@@ -76,7 +72,7 @@ def slope(x: Array) -> Array:
         return _rough_slope(x)
     unit = 1.0 / _FACTOR[str(x.dtype)]
     r, more, p, u = _exponential(x, unit)
-    tail, left = x < _FIRST, x < _LAST
+    tail, left = x < _number("FIRST"), x < _number("LAST")
     a, v = -0.5 * u, 1.0 + u
     s = 1.0 - a
     d = 1.0 + u * s
@@ -89,7 +85,7 @@ def slope(x: Array) -> Array:
     zero = jnp.where(left, constant, 0.0)
     near = x - zero
     near_low = 0.5625 * (x - (near + zero))
-    rest = near * _fit("SLOPE", x - _CENTRE)
+    rest = near * _fit("SLOPE", x - _number("CENTRE"))
     rest = rest + (near_low - float(_coefficients_mish.SLOPE_SLOPE) * zero_low)
     half = jnp.where(tail, 1.0 + x, 0.5 * near)
     rest = jnp.where(tail, q, rest)
@@ -106,7 +102,7 @@ def _rough_slope(x: Array) -> Array:
     inverse = _sigmoidal._quotient(1.0, 2.0 + u * (2.0 + u))
     bracket = (2.0 + u) + (2.0 * x) * (1.0 - u * (u * inverse))
     d = x - float(_coefficients_mish.ZERO)
-    inside = (x > _FIRST_ROUGH) & (x < _LAST_ROUGH)
+    inside = (x > _number("FIRST_ROUGH")) & (x < _number("LAST_ROUGH"))
     near = d * num.horner(d, _coefficients_mish.SLOPE_ROUGH["rough"])
     return (jnp.where(inside, near, inverse * bracket) * scaled) * unit
 
@@ -127,15 +123,18 @@ def curvature(x: Array) -> Array:
     w = jnp.where(below, left, (8.0 - 8.0 * z) + right)
     w = w + w * jnp.where(below, t, t * (t + 2.0))
     tail = (jnp.where(below, w, w * small) * p) * unit
-    near = jnp.where(below, _about_zero(x, "LEFT"), _about_zero(x, "RIGHT"))
-    return jnp.where((x > _bound("LEFT")) & (x < _bound("RIGHT")), near, tail)
+    first, last = _number("LEFT"), _number("RIGHT")
+    # Cut, so that its derivative is finite where it is not taken.
+    inside = num.clamp(x, first, last)
+    near = jnp.where(below, _about_zero(inside, "LEFT"), _about_zero(inside, "RIGHT"))
+    return jnp.where((x > first) & (x < last), near, tail)
 
 
-def _bound(name: str) -> float:
+def _number(name: str) -> float:
     return float(getattr(_coefficients_mish, name))
 
 
 def _about_zero(x: Array, side: str) -> Array:
     zero, zero_low = num.constant(getattr(_coefficients_mish, f"{side}_ZERO"), x.dtype)
-    p = _fit(f"{side}_CURVATURE", x - _bound(f"{side}_CENTRE"))
+    p = _fit(f"{side}_CURVATURE", x - _number(f"{side}_CENTRE"))
     return (x - zero) * p - zero_low * p

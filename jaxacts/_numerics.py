@@ -35,6 +35,7 @@ from jaxacts._exact import (
 )
 
 __all__ = [
+    "LARGER",
     "LOG2E",
     "Distance",
     "Logistic",
@@ -48,6 +49,7 @@ __all__ = [
     "finish",
     "fit",
     "fit_low",
+    "folded",
     "half_square_exp_parts",
     "high_part",
     "horner",

@@ -16,18 +16,17 @@ __all__ = ["curvature", "slope", "value"]
 
 # Beyond, b <= 1e6 is lost in x² + b; further on, x² overflows.
 _FAR = 2.0**40
-# What x is multiplied by in the derivatives, so that neither cubes nor their
-# inverses overflow, and from where they are 0.
-_SHRINK = {"float32": 2.0**-20, "float64": 2.0**-60}
-_END = {"float32": 2.0**56, "float64": 2.0**480}
+# What x is multiplied by in the slope, so that squares do not overflow, and where it is
+# cut, since there the slope is 0; in the curvature, the cube of a root and the second
+# derivative of the inverse of that cube.
+_SQUARES = {"float32": (2.0**-20, 2.0**56), "float64": (2.0**-60, 2.0**480)}
+_CUBES = {"float32": (2.0**-10, 2.0**42), "float64": (2.0**-60, 2.0**340)}
 
 
-def _shrunk(x: Array, b: Array) -> tuple[Array, Array, float]:
-    """|x|, and b in proportion, with the factor of |x|."""
-    shrink = _SHRINK[str(x.dtype)]
+def _shrunk(x: Array, b: Array, shrink: float, end: float) -> tuple[Array, Array]:
+    """|x|, cut, and b in proportion."""
     # Cut last: XLA would square the number without the factor, and overflow.
-    z = num.clamp(jnp.abs(x) * shrink, None, _END[str(x.dtype)])
-    return z, (b * shrink) * shrink, shrink
+    return num.clamp(jnp.abs(x) * shrink, None, end), (b * shrink) * shrink
 
 
 def _hidden(x: Array) -> Array:
@@ -67,7 +66,7 @@ def value(x: Array, b: Array) -> Array:
 def slope(x: Array, b: Array) -> Array:
     """b/(2 h m) for x < 0, else 1 minus that."""
     x, b = jnp.broadcast_arrays(x, b)
-    z, b, _ = _shrunk(x, b)
+    z, b = _shrunk(x, b, *_SQUARES[str(x.dtype)])
     h, m, m_low, g, g_low = _conjugates(z, b)
     if is_rough():
         y = (0.5 * b) / (h * m)
@@ -85,7 +84,8 @@ def slope(x: Array, b: Array) -> Array:
 def curvature(x: Array, b: Array) -> Array:
     """b/(2 h³)."""
     x, b = jnp.broadcast_arrays(x, b)
-    z, b, shrink = _shrunk(x, b)
+    shrink, end = _CUBES[str(x.dtype)]
+    z, b = _shrunk(x, b, shrink, end)
     h, *parts = _conjugates(z, b)
     y = _hidden((0.5 * b) / ((h * h) * h))
     if not is_rough():

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
-from jaxacts._elementwise import checked_float, function_of_axes
+from jaxacts._elementwise import checked_float, compute_dtype, function_of_axes
 from jaxacts._numerics import Array
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -26,7 +26,7 @@ _INF = float("inf")
 
 
 def _wide(x: Array) -> Array:
-    return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
+    return x.astype(compute_dtype(x.dtype))
 
 
 def _shifted(x: Array, axis: Axis, where: Array | None) -> tuple[Array, Array]:

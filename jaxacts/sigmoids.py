@@ -91,8 +91,8 @@ def tanh(x: ArrayLike) -> Array:
 def hard_tanh(x: ArrayLike) -> Array:
     """Piecewise linear approximation of tanh.
 
-    Backward keeps the slope, not the output: 1 at ±1 and 0 beyond have the same
-    output.
+    Backward keeps the slope (in 16 and 8 bits x), not the output: 1 at ±1 and 0
+    beyond have the same output.
 
     Example:
       >>> jaxacts.hard_tanh(jnp.array([-3.0, 0.5, 3.0]))
@@ -111,7 +111,8 @@ def _far(x: Array) -> float:
 
 # Keeps powers of 1 + |x| in range where their inverses are not 0.
 _FACTOR = 2.0**-60
-# Beyond, 1/(1 + |x|)³ is 0; its derivative still has no overflow.
+# Likewise its cube, cut where its inverse is 0, and the inverse's two derivatives.
+_CUBE_FACTOR = {"float32": 2.0**-30, "float64": 2.0**-60}
 _CUBE_END = {"float32": 2.0**51, "float64": 2.0**359}
 
 
@@ -131,7 +132,8 @@ def _soft_sign_slope(x: Array) -> Array:
 def _soft_sign_curvature(x: Array) -> Array:
     z = num.clamp(jnp.abs(x), None, _CUBE_END[str(x.dtype)])
     # The cube without the error of 1 + z.
-    y = (2.0 * _FACTOR) / (_FACTOR + (_FACTOR * z) * (3.0 + z * (3.0 + z)))
+    factor = _CUBE_FACTOR[str(x.dtype)]
+    y = (2.0 * factor) / (factor + (factor * z) * (3.0 + z * (3.0 + z)))
     return jnp.where(x < 0, y, -y)
 
 

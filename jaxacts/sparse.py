@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts._elementwise import checked_float, function_of_axes
+from jaxacts._elementwise import checked_float, compute_dtype, function_of_axes
 from jaxacts._numerics import Array
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -172,7 +172,7 @@ def _sparse(
     for a in () if axis is None else (axis,) if isinstance(axis, int) else axis:
         if not -x.ndim <= a < x.ndim:
             raise ValueError(f"{function}: axis={axis} does not exist in {x.shape}")
-    wide = x if x.dtype == jnp.float64 else x.astype(jnp.float32)
+    wide = x.astype(compute_dtype(x.dtype))
     rows, back = _along_last(wide, axis)
     if not x.size:
         return x

@@ -110,6 +110,18 @@ def ladder(f, orders):
     return lambda x: tuple(rung(x) for rung in rungs)
 
 
+def pulled_ladder(f, orders):
+    """The same by reverse mode alone."""
+    rungs = [f]
+    for _ in range(orders):
+        rungs.append(_pulled(rungs[-1]))
+    return lambda x: tuple(rung(x) for rung in rungs)
+
+
+def _pulled(f):
+    return lambda x: jax.vjp(f, x)[1](jnp.ones_like(x))[0]
+
+
 def _pushed(f):
     return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
 

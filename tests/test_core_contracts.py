@@ -404,6 +404,13 @@ def test_with_a_moving_parameter_backward_keeps_x_and_the_parameter():
     assert len(saved) == 2
 
 
+@pytest.mark.parametrize("shape", [(), (8,), (256, 1), (256, 8)])
+def test_fixed_parameters_of_any_shape_do_not_add_to_what_is_kept(shape):
+    x = jnp.linspace(-3.0, 3.0, 2048, dtype=jnp.bfloat16).reshape(256, 8)
+    saved = kept(lambda x: jaxacts.elu(x, alpha=jnp.full(shape, 1.5)), x)
+    assert sum(a.nbytes for a in saved) <= 1.125 * x.nbytes
+
+
 # --- documentation ----------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from activation_cases import (
     Float64Namespace,
     each_function,
     ladder,
+    pulled_ladder,
     sample,
 )
 from jax.scipy.special import erf
@@ -67,15 +68,24 @@ def test_float64_agrees_with_plain_autodiff_to_the_third_derivative(case, x64):
     "name",
     ["gelu", "mish", "sigmoid", "silu", "soft_sign", "softplus", "squareplus", "tanh"],
 )
-def test_third_derivatives_hold_at_both_zeros_and_at_the_ends(name):
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_third_derivatives_hold_at_both_zeros_and_at_the_ends(name, mode):
     # They are JAX's, of formulas with selections, corrections and cuts.
     case = next(c for c in CASES if c.spec.name == name)
-    third = jax.jit(ladder(case.function, 3))
+    orders = ladder if mode == "forward" else pulled_ladder
+    third = jax.jit(lambda x: orders(case.function, 3)(x)[3])
     x = np.float32([-0.02, -0.01, -0.0, 0.0, 0.01, 0.02])
     # Of either zero the limit from above: soft_sign's second has a jump there.
     want = truth(case, np.where(x == 0, 0.5**30, x))[3]
-    np.testing.assert_allclose(third(x)[3], want, rtol=1e-6, atol=6e-7)
-    np.testing.assert_array_equal(np.abs(third(jnp.float32([-3e38, 3e38]))[3]), 0.0)
+    np.testing.assert_allclose(third(x), want, rtol=1e-6, atol=6e-7)
+    far = jnp.float32([-3e38, 3e38])
+    np.testing.assert_array_equal(np.abs(third(far)), 0.0)
+    # Also where it is not 0 yet, but polynomials that are not taken are large.
+    far = np.float32([-1e4, 1e4])
+    np.testing.assert_allclose(third(far), 0.0, atol=1e-15)
+    if name == "squareplus":  # its corrections showed beside the zero
+        x = np.float32([-8e-4, 8e-4])
+        np.testing.assert_allclose(third(x), truth(case, x)[3], rtol=2e-6)
 
 
 @each_function
@@ -83,8 +93,24 @@ def test_in_16_bits_the_product_with_the_cotangent_is_rounded_once(case):
     dtype = "bfloat16"
     x = jnp.asarray(sample(case), dtype)
     cotangent = jnp.linspace(0.7, 1.9, x.size).astype(dtype)
-    got = jax.jit(lambda x, t: jax.vjp(case.function, x)[1](t)[0])(x, cotangent)
-    assert got.dtype == x.dtype
+    numbers = {k: jnp.float32(v) for k, v in case.numbers.items()}
+
+    def of_parameters(x, numbers):
+        return case.spec.function(x, **case.everything | numbers)
+
+    # With parameters that are fixed, and with those that are learned.
+    @jax.jit
+    def pulled(x, numbers, t):
+        still = jax.vjp(case.function, x)[1](t)[0]
+        return still, jax.vjp(of_parameters, x, numbers)[1](t)[0]
+
+    for got in pulled(x, numbers, cotangent):
+        assert got.dtype == x.dtype
+        _assert_rounded_once(case, x, cotangent, got)
+
+
+def _assert_rounded_once(case, x, cotangent, got):
+    dtype = x.dtype
     want = np.float64(cotangent) * truth(case, np.float64(x))[1]
     # Elsewhere the plain formula's own error counts, or the type's least numbers.
     matters = np.abs(want) > 1e-3

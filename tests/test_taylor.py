@@ -59,6 +59,15 @@ def test_four_derivatives_agree_with_balls_and_the_third_in_reverse_mode(case):
         )
 
 
+@each_family
+def test_the_fourth_derivative_in_float32(case):
+    x = sample(case, np.float32, count=15)
+    got = jax.jit(lambda x: taylor.derivatives(case.function, x)[4])(x)
+    exact = truth(case, x, np.float32)[4]
+    error = np.abs(np.asarray(got, np.float64) - exact)
+    assert np.max(error / np.maximum(np.abs(exact), 1.0)) <= 1e-4
+
+
 # --- the same as jax.experimental.jet, on functions that it can take ------------
 
 ONES = np.ones(3)

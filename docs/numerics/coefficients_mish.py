@@ -158,6 +158,14 @@ def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
     yield from fitted(FITS)
     for name, number in (
+        ("FIRST", FIRST),
+        ("LAST", LAST),
+        ("CENTRE", CENTRE),
+        ("FIRST_ROUGH", FIRST_ROUGH),
+        ("LAST_ROUGH", LAST_ROUGH),
+    ):
+        yield name, "of the polynomial of the slope", str(number)
+    for name, number in (
         ("LEFT", LEFT),
         ("RIGHT", RIGHT),
         ("LEFT_CENTRE", LEFT_CENTRE),
