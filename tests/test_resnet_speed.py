@@ -122,7 +122,13 @@ def test_a_run_prints_and_keeps_its_figures(tmp_path, monkeypatch, capsys):
     (row,) = _records.read(tmp_path / "record.json")
     command = "python benchmarks/resnet.py relu --model resnet20 --batch 4 --side 8"
     assert row["run"]["command"].startswith(command)
-    assert row["run"].keys() >= {"jax", "flax", "optax", "processor", "load before"}
+    assert row["run"].keys() >= {
+        "jax",
+        "flax",
+        "optax",
+        "processor",
+        "processes running before",
+    }
     assert (row["batch"], row["side"], row["dtype"]) == (4, 8, "float32")
     for figures in row["figures"].values():
         assert min(figures.values()) > 0
