@@ -221,6 +221,28 @@ CUBE_INVERSE = {
     ),
 }
 
+# tanh(x) = x TOP(x²)/BOTTOM(x²), |x| < 4.625; error 1.2e-6
+TANH_TOP = {
+    "rough": (
+        14777.8203125,
+        1732.4227294921875,
+        24.859411239624023,
+    ),
+}
+
+# the denominator
+TANH_BOTTOM = {
+    "rough": (
+        14777.8369140625,
+        6658.2255859375,
+        274.0941162109375,
+        1.0,
+    ),
+}
+
+# up to which it holds; it is 1 there in 16 bits
+TANH_END = "4.625"
+
 # the zero of 1 - z + e^-z
 SILU_ZERO = "1.278464542761073795109358739022980155439"
 

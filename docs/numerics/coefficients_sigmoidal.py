@@ -62,6 +62,52 @@ def rounded_fit(
     return found, error
 
 
+def rational_fit(
+    f: Function, low: mp.mpf, high: mp.mpf, top: int, bottom: int, kind: type
+) -> tuple[list[float], list[float], mp.mpf]:
+    """Numerator, denominator of leading coefficient 1, and the relative error.
+
+    Least squares of numerator minus f times denominator, weighted by the last
+    denominator, and heavier where the last error was large (Lawson's iteration).
+    """
+    points = nodes(low, high, 20 * (top + bottom + 1))
+    values, heavy = [f(x) for x in points], [mp.mpf(1)] * len(points)
+    divisor = [mp.mpf(1)] * len(points)
+    for _ in range(25):
+        matrix = mp.matrix(len(points), top + bottom + 1)
+        side = mp.matrix(len(points), 1)
+        for i, (x, y) in enumerate(zip(points, values, strict=True)):
+            weight = mp.sqrt(heavy[i]) / (y * divisor[i])
+            for j in range(top + 1):
+                matrix[i, j] = weight * (x / high) ** j
+            for j in range(bottom):
+                matrix[i, top + 1 + j] = -weight * y * (x / high) ** j
+            side[i] = weight * y * (x / high) ** bottom
+        found = list(mp.qr_solve(matrix, side)[0])
+        above, below = found[: top + 1], [*found[top + 1 :], mp.mpf(1)]
+        divisor = [mp.polyval(below[::-1], x / high) for x in points]
+        errors = [
+            abs(mp.polyval(above[::-1], x / high) / d / y - 1)
+            for x, y, d in zip(points, values, divisor, strict=True)
+        ]
+        heavy = [
+            h * (e / max(errors) + mp.mpf("0.001"))
+            for h, e in zip(heavy, errors, strict=True)
+        ]
+        heavy = [h / max(heavy) for h in heavy]
+    unit = high**bottom
+    above, below = (
+        [float(kind(float(c * unit / high**j))) for j, c in enumerate(row)]
+        for row in (above, below)
+    )
+    dense = [low + (high - low) * mp.mpf(k) / 1000 for k in range(1001)]
+    error = max(
+        abs(mp.polyval(above[::-1], x) / mp.polyval(below[::-1], x) / f(x) - 1)
+        for x in dense
+    )
+    return above, below, error
+
+
 # --- the approximated functions ---------------------------------------------
 
 
@@ -100,6 +146,16 @@ def silu_curvature(z):
 
 
 curvature_quotient = over_zero(silu_curvature, SILU_CURVATURE_ZERO, CENTRE)
+
+
+def tanh_quotient(s):
+    """tanh(x)/x, s = x²"""
+    x = mp.sqrt(s)
+    return mp.tanh(x) / x if s > TINY else 1 - s / 3
+
+
+# Here tanh rounds to 1 in types of 16 bits.
+TANH_END = mp.mpf("4.625")
 
 
 def cube_inverse(e):
@@ -183,6 +239,15 @@ def fitted(fits):
 def tables():
     """Yields (name, comment, {precision: coefficients} or text)."""
     yield from fitted(FITS)
+    above, below, error = rational_fit(
+        tanh_quotient, mp.mpf(0), TANH_END**2, 2, 3, np.float32
+    )
+    note = (
+        f"tanh(x) = x TOP(x²)/BOTTOM(x²), |x| < {TANH_END}; error {mp.nstr(error, 2)}"
+    )
+    yield "TANH_TOP", note, {"rough": tuple(above)}
+    yield "TANH_BOTTOM", "the denominator", {"rough": tuple(below)}
+    yield "TANH_END", "up to which it holds; it is 1 there in 16 bits", str(TANH_END)
     for name, note, number in (
         ("SILU_ZERO", "the zero of 1 - z + e^-z", SILU_ZERO),
         ("SILU_SLOPE_SLOPE", "the derivative of silu'(-z) there", silu_quotient(0)),
