@@ -34,7 +34,7 @@ def command_line(script: str, arguments: Sequence[str] | None = None) -> str:
 
 
 def environment(*packages: str, **more: Any) -> dict[str, Any]:
-    """What figures depend on: versions of what is installed, processor, date."""
+    """What figures depend on: versions, flags for XLA, processor, date."""
     versions = {
         package: importlib.metadata.version(package)
         for package in ("jax", "jaxlib", *packages)
@@ -44,10 +44,17 @@ def environment(*packages: str, **more: Any) -> dict[str, Any]:
         **versions,
         "python": platform.python_version(),
         **more,
+        **_flags(),
         "processor": _processor(),
         "threads": _threads(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def _flags() -> dict[str, str]:
+    """What XLA was told from outside, if it was."""
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    return {"XLA_FLAGS": flags} if flags else {}
 
 
 def _threads() -> int | None:

@@ -125,6 +125,14 @@ def test_a_record_keeps_the_rows_of_others_with_their_run(module, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["speed.json"]
 
 
+def test_a_run_says_which_flags_xla_was_given(module, monkeypatch):
+    records = module("_records")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
+    assert records.environment()["XLA_FLAGS"] == "--xla_cpu_max_isa=AVX"
+    monkeypatch.delenv("XLA_FLAGS")
+    assert "XLA_FLAGS" not in records.environment()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"runs": [], "rows": [{"run": 0}]}'])
 def test_what_is_no_record_is_refused_and_left_alone(module, tmp_path, text):
     records, path = module("_records"), tmp_path / "speed.json"
