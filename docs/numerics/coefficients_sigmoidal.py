@@ -80,13 +80,13 @@ def logarithm(e):
 SILU_ZERO = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mp.mpf("1.278"))
 
 
-def silu_slope(z):
-    """silu'(-z)"""
-    e = mp.exp(-z)
-    return (1 - z + e) * e / (1 + e) ** 2
+def silu_slope(x):
+    """silu'"""
+    e = mp.exp(x)
+    return (1 + x + e) * e / (1 + e) ** 2
 
 
-silu_quotient = over_zero(silu_slope, SILU_ZERO)
+silu_quotient = over_zero(silu_slope, -SILU_ZERO, mp.mpf(-1))
 
 
 SILU_CURVATURE_ZERO = mp.findroot(lambda z: 2 - z * mp.tanh(z / 2), mp.mpf("2.4"))
@@ -105,11 +105,6 @@ curvature_quotient = over_zero(silu_curvature, SILU_CURVATURE_ZERO, CENTRE)
 def cube_inverse(e):
     """(1/(1 + e)³ - 1)/e"""
     return -(3 + 3 * e + e * e) / (1 + e) ** 3
-
-
-def square_inverse(e):
-    """(1/(1 + e)² - 1)/e"""
-    return -(2 + e) / (1 + e) ** 2
 
 
 REACH = mp.log(2) / 2 + mp.mpf("0.0005")
@@ -133,20 +128,12 @@ FITS = {
         {"float32": 8, "float64": 20, "rough": 5},
     ),
     "SILU_SLOPE": (
-        "silu'(-z) = d (p(d) - 1/4), d = z - SILU_ZERO, 0 <= z <= 2; relative error",
-        lambda d: silu_quotient(d) + mp.mpf("0.25"),
-        lambda d: 1 / silu_quotient(d),
-        -SILU_ZERO,
-        2 - SILU_ZERO,
-        {"float32": 10, "float64": 22},
-    ),
-    "SQUARE_INVERSE": (
-        "1/(1 + e)² = 1 + e p(e), 0 <= e <= e^-2",
-        square_inverse,
-        lambda e: e,
-        mp.mpf(0),
-        mp.exp(-2),
-        {"float32": 5, "float64": 12},
+        "silu'(x) = (x + SILU_ZERO) (1/4 + p(1 + x)), -111/64 <= x <= 0; relative",
+        lambda u: silu_quotient(u) - mp.mpf(1) / 4,
+        lambda u: 1 / silu_quotient(u),
+        1 - mp.mpf(111) / 64,
+        mp.mpf(1),
+        {"float32": 8, "float64": 20},
     ),
     "SILU_CURVATURE": (
         # From below 0, so that its derivative is right at 0, too.
@@ -185,7 +172,7 @@ def tables():
     yield from fitted(FITS)
     for name, note, number in (
         ("SILU_ZERO", "the zero of 1 - z + e^-z", SILU_ZERO),
-        ("SILU_SLOPE_SLOPE", "the derivative of silu'(-z) there", silu_quotient(0)),
+        ("SILU_SLOPE_SLOPE", "silu'' at minus that", silu_quotient(1 - SILU_ZERO)),
         ("SILU_CURVATURE_ZERO", "the zero of silu''", SILU_CURVATURE_ZERO),
     ):
         yield name, note, mp.nstr(number, 40)
