@@ -196,12 +196,12 @@ def silu_slope(x: Array) -> Array:
     grown = 1.0 + t
     scaled = grown * p
     e = scaled * one
-    first = 1.0 + v  # exact beyond 1/2
-    b = first + e
     if is_rough():
         d = 1.0 + e
-        y = ((b * scaled) / (d * d)) * one
+        y = (((v + d) * scaled) / (d * d)) * one
     else:
+        first = 1.0 + v  # exact beyond 1/2
+        b = first + e
         # (1 + t)/(1 + e)² = 1 + w; the rounding error of b counts only times w.
         more = e * (2.0 + e)
         w = t - grown * (more / (1.0 + more))
@@ -260,16 +260,14 @@ def tanh(x: Array) -> Array:
 
 def softplus(x: Array) -> Array:
     """max(x, 0) + log(1 + e^-|x|)."""
-    z = num.clamp(jnp.abs(x), None, _LEAST_NORMAL[str(x.dtype)])
-    t, p = expm1_parts(exponent(-z))
-    positive = jnp.where(x < 0, 0.0, x)
+    v = num.clamp(-jnp.abs(x), -_LEAST_NORMAL[str(x.dtype)])
+    t, p = expm1_parts(exponent(v))
+    grown = 1.0 + t
+    e = p * grown  # not p + p t, of which p t may underflow
     if is_rough():
-        e = p * (1.0 + t)  # not p + p t, of which p t may underflow
-        return e * (1.0 + e * _fit("LOG1P", e)) + positive
-    e = p + p * t
-    # log(1 + e)/p = 1 + rest
-    part = e * _fit("LOG1P", e)
-    rest = part + (t + part * t)
-    total = 1.0 + rest
-    low = rest - (total - num.opaque(1.0, total))
-    return total * p + (positive + low * p)
+        positive = jnp.where(x < 0, 0.0, x)
+        return e * (1.0 + e * _fit("LOG1P_ROUGH", e)) + positive
+    # log(1 + e) = e (1 + part), with an e that is not yet rounded where that counts.
+    part = e * _fit("LOG1P", e - 0.75)
+    y = (part * grown + grown) * p
+    return jnp.where(num.sign_bit(x), y, x + y)

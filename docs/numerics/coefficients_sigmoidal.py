@@ -77,6 +77,12 @@ def logarithm(e):
     return (mp.log1p(e) / e - 1) / e
 
 
+def share_of_logarithm(e):
+    """How much log(1 + e) changes with `logarithm`, relatively."""
+    return e * e / mp.log1p(e) if e > TINY else e
+
+
+NEAR_ONE = mp.mpf("0.75")
 SILU_ZERO = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mp.mpf("1.278"))
 
 
@@ -120,12 +126,21 @@ FITS = {
         {"float32": 4, "float64": 9, "rough": 3},
     ),
     "LOG1P": (
+        # Centred where its rounding errors count most.
+        "log(1 + e) = e (1 + e p(e - 3/4)), 0 <= e <= 1",
+        lambda u: logarithm(u + NEAR_ONE),
+        lambda u: share_of_logarithm(u + NEAR_ONE),
+        -NEAR_ONE,
+        1 - NEAR_ONE,
+        {"float32": 8, "float64": 20},
+    ),
+    "LOG1P_ROUGH": (
         "log(1 + e) = e (1 + e p(e)), 0 <= e <= 1",
         logarithm,
-        lambda e: e * e / mp.log1p(e) if e > TINY else e,
+        share_of_logarithm,
         mp.mpf(0),
         mp.mpf(1),
-        {"float32": 8, "float64": 20, "rough": 5},
+        {"rough": 5},
     ),
     "SILU_SLOPE": (
         "silu'(x) = (x + SILU_ZERO) (1/4 + p(1 + x)), -111/64 <= x <= 0; relative",
