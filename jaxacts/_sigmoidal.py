@@ -237,7 +237,7 @@ def silu_curvature(x: Array) -> Array:
     if is_rough():
         d = 1.0 + e
         return ((b * scaled) / ((d * d) * d)) * one
-    tail = b + ((more - (b - first)) + b * (e * _fit("CUBE_INVERSE", e)))
+    tail = first + (more + b * (e * _fit("CUBE_INVERSE", e)))
     zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_CURVATURE_ZERO, z.dtype)
     near = _fit("SILU_CURVATURE", z - 0.375)
     near = (z - zero) * near - zero_low * near
