@@ -189,34 +189,40 @@ def sigmoid_curvature(x: Array, factor: float = 1.0) -> Array:
 
 
 def silu_slope(x: Array) -> Array:
-    """F(|x|) for x < 0, else 1 - F(|x|); F(z) = (1 - z + e) e/(1 + e)², e = e^-z."""
+    """F(-|x|) for x < 0, else 1 - F(-|x|); F(v) = (1 + v + e) e/(1 + e)², e = e^v."""
     one = _scale(x).one
-    z = num.clamp(jnp.abs(x), None, largest(x))
-    t, p = expm1_parts(exponent(-z), 1.0 / one)
-    scaled = p + p * t
+    v = num.clamp(-jnp.abs(x), -largest(x))
+    t, p = expm1_parts(exponent(v), 1.0 / one)
+    grown = 1.0 + t
+    scaled = grown * p
     e = scaled * one
-    first = 1.0 - z
-    b = first + e
     if is_rough():
         d = 1.0 + e
-        y = ((b * scaled) / (d * d)) * one
+        y = (((v + d) * scaled) / (d * d)) * one
     else:
-        # 1/(1 + e)² = 1 + part; 1 - z is exact here.
-        part = e * _fit("SQUARE_INVERSE", e)
-        w = t + (part + part * t)
-        tail = ((b + ((e - (b - first)) + b * w)) * p) * one
-        y = jnp.where(z < 2.0, _silu_slope_near(z), tail)
-    return jnp.where(x < 0, y, 1.0 - y)
+        first = 1.0 + v  # exact beyond 1/2
+        b = first + e
+        # (1 + t)/(1 + e)² = 1 + w; the rounding error of b counts only times w.
+        more = e * (2.0 + e)
+        w = t - grown * (more / (1.0 + more))
+        tail = ((first + (e + b * w)) * p) * one
+        y = jnp.where(v > -_SILU_NEAR, _silu_slope_near(v, first), tail)
+    return jnp.where(num.sign_bit(x), y, 1.0 - y)
 
 
-def _silu_slope_near(z: Array) -> Array:
-    """F(z) up to 2, from its factor z - zero."""
-    zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_ZERO, z.dtype)
-    d = z - zero
+# Beyond, e is a quarter and less: its rounding error is small against 1 + v + e.
+_SILU_NEAR = 111.0 / 64.0
+
+
+def _silu_slope_near(v: Array, first: Array) -> Array:
+    """F(v) down to -111/64, from its factor v + zero; first is 1 + v."""
+    zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_ZERO, v.dtype)
+    constant = lax.max(v, jnp.full_like(v, zero))  # of which XLA cannot see that it is
+    d = v + constant
     # The rounding error of d matters where F is not yet steep, and is 0 elsewhere.
-    d_low = z - (d + lax.max(jnp.full_like(z, zero), -z))
-    more = -0.45 * d_low - float(_coefficients_sigmoidal.SILU_SLOPE_SLOPE) * zero_low
-    return -0.25 * d + (d * _fit("SILU_SLOPE", d) + more)
+    low = 0.390625 * (v - (d - constant))
+    low = low + float(_coefficients_sigmoidal.SILU_SLOPE_SLOPE) * zero_low
+    return 0.25 * d + (d * _fit("SILU_SLOPE", first) + low)
 
 
 def silu_curvature(x: Array) -> Array:
@@ -231,7 +237,7 @@ def silu_curvature(x: Array) -> Array:
     if is_rough():
         d = 1.0 + e
         return ((b * scaled) / ((d * d) * d)) * one
-    tail = b + ((more - (b - first)) + b * (e * _fit("CUBE_INVERSE", e)))
+    tail = first + (more + b * (e * _fit("CUBE_INVERSE", e)))
     zero, zero_low = num.constant(_coefficients_sigmoidal.SILU_CURVATURE_ZERO, z.dtype)
     near = _fit("SILU_CURVATURE", z - 0.375)
     near = (z - zero) * near - zero_low * near
@@ -264,16 +270,14 @@ def _rough_tanh(x: Array) -> Array:
 
 def softplus(x: Array) -> Array:
     """max(x, 0) + log(1 + e^-|x|)."""
-    z = num.clamp(jnp.abs(x), None, _LEAST_NORMAL[str(x.dtype)])
-    t, p = expm1_parts(exponent(-z))
-    positive = jnp.where(x < 0, 0.0, x)
+    v = num.clamp(-jnp.abs(x), -_LEAST_NORMAL[str(x.dtype)])
+    t, p = expm1_parts(exponent(v))
+    grown = 1.0 + t
+    e = p * grown  # not p + p t, of which p t may underflow
     if is_rough():
-        e = p * (1.0 + t)  # not p + p t, of which p t may underflow
-        return e * (1.0 + e * _fit("LOG1P", e)) + positive
-    e = p + p * t
-    # log(1 + e)/p = 1 + rest
-    part = e * _fit("LOG1P", e)
-    rest = part + (t + part * t)
-    total = 1.0 + rest
-    low = rest - (total - num.opaque(1.0, total))
-    return total * p + (positive + low * p)
+        positive = jnp.where(x < 0, 0.0, x)
+        return e * (1.0 + e * _fit("LOG1P_ROUGH", e)) + positive
+    # log(1 + e) = e (1 + part), with an e that is not yet rounded where that counts.
+    part = e * _fit("LOG1P", e - 0.75)
+    y = (part * grown + grown) * p
+    return jnp.where(num.sign_bit(x), y, x + y)

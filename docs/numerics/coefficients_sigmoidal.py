@@ -123,16 +123,22 @@ def logarithm(e):
     return (mp.log1p(e) / e - 1) / e
 
 
+def share_of_logarithm(e):
+    """How much log(1 + e) changes with `logarithm`, relatively."""
+    return e * e / mp.log1p(e) if e > TINY else e
+
+
+NEAR_ONE = mp.mpf("0.75")
 SILU_ZERO = mp.findroot(lambda z: 1 + mp.exp(-z) - z, mp.mpf("1.278"))
 
 
-def silu_slope(z):
-    """silu'(-z)"""
-    e = mp.exp(-z)
-    return (1 - z + e) * e / (1 + e) ** 2
+def silu_slope(x):
+    """silu'"""
+    e = mp.exp(x)
+    return (1 + x + e) * e / (1 + e) ** 2
 
 
-silu_quotient = over_zero(silu_slope, SILU_ZERO)
+silu_quotient = over_zero(silu_slope, -SILU_ZERO, mp.mpf(-1))
 
 
 SILU_CURVATURE_ZERO = mp.findroot(lambda z: 2 - z * mp.tanh(z / 2), mp.mpf("2.4"))
@@ -163,11 +169,6 @@ def cube_inverse(e):
     return -(3 + 3 * e + e * e) / (1 + e) ** 3
 
 
-def square_inverse(e):
-    """(1/(1 + e)² - 1)/e"""
-    return -(2 + e) / (1 + e) ** 2
-
-
 REACH = mp.log(2) / 2 + mp.mpf("0.0005")
 
 FITS = {
@@ -181,28 +182,29 @@ FITS = {
         {"float32": 4, "float64": 9, "rough": 3},
     ),
     "LOG1P": (
+        # Centred where its rounding errors count most.
+        "log(1 + e) = e (1 + e p(e - 3/4)), 0 <= e <= 1",
+        lambda u: logarithm(u + NEAR_ONE),
+        lambda u: share_of_logarithm(u + NEAR_ONE),
+        -NEAR_ONE,
+        1 - NEAR_ONE,
+        {"float32": 8, "float64": 20},
+    ),
+    "LOG1P_ROUGH": (
         "log(1 + e) = e (1 + e p(e)), 0 <= e <= 1",
         logarithm,
-        lambda e: e * e / mp.log1p(e) if e > TINY else e,
+        share_of_logarithm,
         mp.mpf(0),
         mp.mpf(1),
-        {"float32": 8, "float64": 20, "rough": 5},
+        {"rough": 5},
     ),
     "SILU_SLOPE": (
-        "silu'(-z) = d (p(d) - 1/4), d = z - SILU_ZERO, 0 <= z <= 2; relative error",
-        lambda d: silu_quotient(d) + mp.mpf("0.25"),
-        lambda d: 1 / silu_quotient(d),
-        -SILU_ZERO,
-        2 - SILU_ZERO,
-        {"float32": 10, "float64": 22},
-    ),
-    "SQUARE_INVERSE": (
-        "1/(1 + e)² = 1 + e p(e), 0 <= e <= e^-2",
-        square_inverse,
-        lambda e: e,
-        mp.mpf(0),
-        mp.exp(-2),
-        {"float32": 5, "float64": 12},
+        "silu'(x) = (x + SILU_ZERO) (1/4 + p(1 + x)), -111/64 <= x <= 0; relative",
+        lambda u: silu_quotient(u) - mp.mpf(1) / 4,
+        lambda u: 1 / silu_quotient(u),
+        1 - mp.mpf(111) / 64,
+        mp.mpf(1),
+        {"float32": 8, "float64": 20},
     ),
     "SILU_CURVATURE": (
         # From below 0, so that its derivative is right at 0, too.
@@ -250,7 +252,7 @@ def tables():
     yield "TANH_END", "up to which it holds; it is 1 there in 16 bits", str(TANH_END)
     for name, note, number in (
         ("SILU_ZERO", "the zero of 1 - z + e^-z", SILU_ZERO),
-        ("SILU_SLOPE_SLOPE", "the derivative of silu'(-z) there", silu_quotient(0)),
+        ("SILU_SLOPE_SLOPE", "silu'' at minus that", silu_quotient(1 - SILU_ZERO)),
         ("SILU_CURVATURE_ZERO", "the zero of silu''", SILU_CURVATURE_ZERO),
     ):
         yield name, note, mp.nstr(number, 40)
