@@ -1,8 +1,8 @@
 """Squareplus and two derivatives, from h = √(x² + b) and m = h + |x|.
 
-Each root and quotient with two users is hidden behind a maximum: XLA does not repeat
-it, it stores the result, and the loop falls into pieces. That with -1 is one
-instruction; with 0, whose sign matters, three.
+A root that has two users XLA computes once; at a quotient that has, the loop falls into
+pieces, unless it is hidden behind a maximum. That with -1 is one instruction; with 0,
+whose sign matters, three.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jax import lax
 from jaxacts import _numerics as num
 from jaxacts._exact import Array, is_rough
 
-__all__ = ["curvature", "slope", "value"]
+__all__ = ["b_slope", "curvature", "slope", "value"]
 
 # Beyond, b <= 1e6 is lost in x² + b; further on, x² overflows.
 _FAR = 2.0**40
@@ -23,10 +23,6 @@ _SQUARES = {"float32": (2.0**-20, 2.0**56), "float64": (2.0**-60, 2.0**480)}
 # Where x is cut in the curvature, since that is 0 there, and what the cube is multiplied
 # by, for its sake and for the second derivative of its inverse.
 _CUBES = {"float32": (2.0**52, 2.0**-30), "float64": (2.0**400, 2.0**-180)}
-
-
-def _hidden(x: Array) -> Array:
-    return num.clamp(x, -1.0)
 
 
 def _rest(m: Array, twice: Array, b: Array) -> Array:
@@ -44,16 +40,22 @@ def value(x: Array, b: Array) -> Array:
     size, b = jnp.abs(x), 0.25 * b
     z = num.clamp(0.5 * size, None, _FAR)
     square = z * z + b
-    h = _hidden(jnp.sqrt(square))
+    h = jnp.sqrt(square)
     # Of a large x, from the cut one, 0 and x.
     m = (h - z) + size
     above = b
     if not is_rough():
         error = _rest(m, size, b) * num.reciprocal_guess(h * z + square)
         # Not NaN where m is infinite.
-        error = lax.stop_gradient(jnp.where(error > -1.0, error, -1.0))
-        above = b + (0.5 * b) * error
+        above = b + (0.5 * b) * jnp.where(error > -1.0, error, -1.0)
     return jnp.where(num.sign_bit(x), above / m, m)
+
+
+def b_slope(x: Array, b: Array) -> Array:
+    """The derivative of the value in b, 1/(4 h)."""
+    size = jnp.abs(x)
+    z = num.clamp(size, None, _FAR)
+    return 0.25 / (jnp.sqrt(z * z + b) + (size - z))
 
 
 def slope(x: Array, b: Array) -> Array:
@@ -62,7 +64,7 @@ def slope(x: Array, b: Array) -> Array:
     shrink, end = _SQUARES[str(x.dtype)]
     # Cut last: XLA would square the number without the factor, and overflow.
     z, b = num.clamp(jnp.abs(x) * shrink, None, end), (b * shrink) * shrink
-    h = _hidden(jnp.sqrt(z * z + b))
+    h = jnp.sqrt(z * z + b)
     m, twice = h + z, z + z
     d = twice * m + 2.0 * b
     if is_rough():
@@ -70,7 +72,7 @@ def slope(x: Array, b: Array) -> Array:
     else:
         # Half of it. Not from the same product: that has one rounding more.
         d_low = (z * m - 0.5 * d) + b
-        large = _hidden((num.LARGER * b) / d)
+        large = num.clamp((num.LARGER * b) / d, -1.0)
         part = large * (2.0 / (num.LARGER * b))
         # The error of m counts for |x|/(2 h) = 1/2 - y.
         error = _rest(m, twice, b) * (0.5 - part * (0.5 * b)) - d_low
@@ -85,7 +87,7 @@ def curvature(x: Array, b: Array) -> Array:
     z = num.clamp(jnp.abs(x), None, end)
     square = z * z
     s = square + b
-    h = _hidden(jnp.sqrt(s))
+    h = jnp.sqrt(s)
     cube = s * (h * shrink)
     if not is_rough():
         # Rounding errors have no slope, but their formula has.
