@@ -20,8 +20,8 @@ _FAR = 2.0**40
 # What x is multiplied by in the slope, so that squares do not overflow, and where it is
 # cut, since there the slope is 0.
 _SQUARES = {"float32": (2.0**-20, 2.0**56), "float64": (2.0**-60, 2.0**480)}
-# Where x is cut in the curvature, since that is 0 there, and what the cube is multiplied
-# by, for its sake and for the second derivative of its inverse.
+# Where x is cut in the curvature, since that is 0 there, and what the cube is
+# multiplied by, for its sake and for the second derivative of its inverse.
 _CUBES = {"float32": (2.0**52, 2.0**-30), "float64": (2.0**400, 2.0**-180)}
 
 
