@@ -1,7 +1,8 @@
-"""Squareplus and two derivatives, from h = √(x² + b).
+"""Squareplus and two derivatives, from h = √(x² + b) and m = h + |x|.
 
-Each root and quotient is hidden behind a maximum: XLA does not repeat one that has
-two users, it stores the result, and the loop falls into pieces.
+A root that has two users XLA computes once; at a quotient that has, the loop falls into
+pieces, unless it is hidden behind a maximum. That with -1 is one instruction; with 0,
+whose sign matters, three.
 """
 
 from __future__ import annotations
@@ -12,84 +13,84 @@ from jax import lax
 from jaxacts import _numerics as num
 from jaxacts._exact import Array, is_rough
 
-__all__ = ["curvature", "slope", "value"]
+__all__ = ["b_slope", "curvature", "slope", "value"]
 
 # Beyond, b <= 1e6 is lost in x² + b; further on, x² overflows.
 _FAR = 2.0**40
 # What x is multiplied by in the slope, so that squares do not overflow, and where it is
-# cut, since there the slope is 0; in the curvature, the cube of a root and the second
-# derivative of the inverse of that cube.
+# cut, since there the slope is 0.
 _SQUARES = {"float32": (2.0**-20, 2.0**56), "float64": (2.0**-60, 2.0**480)}
-_CUBES = {"float32": (2.0**-10, 2.0**42), "float64": (2.0**-60, 2.0**340)}
+# Where x is cut in the curvature, since that is 0 there, and what the cube is
+# multiplied by, for its sake and for the second derivative of its inverse.
+_CUBES = {"float32": (2.0**52, 2.0**-30), "float64": (2.0**400, 2.0**-180)}
 
 
-def _shrunk(x: Array, b: Array, shrink: float, end: float) -> tuple[Array, Array]:
-    """|x|, cut, and b in proportion."""
-    # Cut last: XLA would square the number without the factor, and overflow.
-    return num.clamp(jnp.abs(x) * shrink, None, end), (b * shrink) * shrink
+def _rest(m: Array, twice: Array, b: Array) -> Array:
+    """m (m - 2|x|) - b, which is 2 h times the error of m, also of its sum.
 
-
-def _hidden(x: Array) -> Array:
-    return num.clamp(x, 0.0)
-
-
-def _conjugates(z: Array, b: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """h, m = h + z with its error, h - z with its; that (h - z) m = b tells h's."""
-    h = lax.max(jnp.sqrt(z * z + b), z)
-    m, g = h + z, h - z
-    return h, m, z - (m - h), g, (h - g) - z
-
-
-def _rest(b: Array, m: Array, m_low: Array, g: Array, g_low: Array) -> Array:
-    """b - (h - z)(h + z), which is 2 h times the error of h."""
-    # Products of short parts are exact.
-    short, g_short = num.high_part(m), num.high_part(g)
-    low = g_short * ((m - short) + m_low) + ((g - g_short) + g_low) * m
-    return (b - g_short * short) - low
+    With and without fused multiply-add: what is rounded here is b, and counts for
+    b/(2 h m) <= 1/2.
+    """
+    return m * (m - twice) - b
 
 
 def value(x: Array, b: Array) -> Array:
-    """m/2 for x > 0, b/(2 m) for x < 0, with m = |x| + h; all of x/2 and b/4."""
+    """m/2 for x > 0, b/(2 m) for x < 0; all of x/2 and b/4."""
     x, b = jnp.broadcast_arrays(x, b)
-    z, b = 0.5 * jnp.abs(x), 0.25 * b
-    # The root of the square of a large z is z, also of one that is cut.
-    h, m, m_low, g, g_low = _conjugates(num.clamp(z, None, _FAR), b)
-    large = lax.max(h, z) + z
-    q = _hidden(b / large)
+    size, b = jnp.abs(x), 0.25 * b
+    z = num.clamp(0.5 * size, None, _FAR)
+    square = z * z + b
+    h = jnp.sqrt(square)
+    # Of a large x, from the cut one, 0 and x.
+    m = (h - z) + size
+    above = b
     if not is_rough():
-        rest = (b - g * m) - (g * m_low + g_low * m)
-        m_low = m_low + rest * (0.5 * num.reciprocal_guess(h))
-        q = q - (q * q) * (m_low * (1.0 / b))
-    return jnp.where(x < 0, q, large)
+        error = _rest(m, size, b) * num.reciprocal_guess(h * z + square)
+        # Not NaN where m is infinite.
+        above = b + (0.5 * b) * jnp.where(error > -1.0, error, -1.0)
+    return jnp.where(num.sign_bit(x), above / m, m)
+
+
+def b_slope(x: Array, b: Array) -> Array:
+    """The derivative of the value in b, 1/(4 h)."""
+    size = jnp.abs(x)
+    z = num.clamp(size, None, _FAR)
+    return 0.25 / (jnp.sqrt(z * z + b) + (size - z))
 
 
 def slope(x: Array, b: Array) -> Array:
-    """b/(2 h m) for x < 0, else 1 minus that."""
+    """b/(2 h m) for x < 0, else 1 minus that; h m is b + |x| m."""
     x, b = jnp.broadcast_arrays(x, b)
-    z, b = _shrunk(x, b, *_SQUARES[str(x.dtype)])
-    h, m, m_low, g, g_low = _conjugates(z, b)
+    shrink, end = _SQUARES[str(x.dtype)]
+    # Cut last: XLA would square the number without the factor, and overflow.
+    z, b = num.clamp(jnp.abs(x) * shrink, None, end), (b * shrink) * shrink
+    h = jnp.sqrt(z * z + b)
+    m, twice = h + z, z + z
+    d = twice * m + 2.0 * b
     if is_rough():
-        y = (0.5 * b) / (h * m)
+        y = b / d
     else:
-        rest = _rest(b, m, m_low, g, g_low)
-        error = rest * (0.5 * num.reciprocal_guess(h))
-        short, h_short = num.high_part(m), num.high_part(h)
-        low = short * ((h - h_short) + error) + h * ((m - short) + m_low + error)
-        y = _hidden(((0.5 * num.LARGER) * b) / (h_short * short))
-        part = low * (y * ((2.0 / num.LARGER) / b))
-        y = (y - y * (part - part * part)) * (1.0 / num.LARGER)
-    return jnp.where(x < 0, y, 1.0 - y)
+        # Half of it. Not from the same product: that has one rounding more.
+        d_low = (z * m - 0.5 * d) + b
+        large = num.clamp((num.LARGER * b) / d, -1.0)
+        part = large * (2.0 / (num.LARGER * b))
+        # The error of m counts for |x|/(2 h) = 1/2 - y.
+        error = _rest(m, twice, b) * (0.5 - part * (0.5 * b)) - d_low
+        y = (large + large * (error * part)) * (1.0 / num.LARGER)
+    return jnp.where(num.sign_bit(x), y, 1.0 - y)
 
 
 def curvature(x: Array, b: Array) -> Array:
     """b/(2 h³)."""
     x, b = jnp.broadcast_arrays(x, b)
-    shrink, end = _CUBES[str(x.dtype)]
-    z, b = _shrunk(x, b, shrink, end)
-    h, *parts = _conjugates(z, b)
-    y = _hidden((0.5 * b) / ((h * h) * h))
+    end, shrink = _CUBES[str(x.dtype)]
+    z = num.clamp(jnp.abs(x), None, end)
+    square = z * z
+    s = square + b
+    h = jnp.sqrt(s)
+    cube = s * (h * shrink)
     if not is_rough():
-        # 1/h² is 2 h/b of it. Rounding errors have no slope, but their formula has.
-        error = lax.stop_gradient(_rest(b, *parts) * ((y * h) * (3.0 / b)))
-        y = y - y * error
-    return y * shrink
+        # Rounding errors have no slope, but their formula has.
+        s_low = lax.stop_gradient((square - s) + b)
+        cube = cube + (h * (1.5 * shrink)) * s_low
+    return ((0.5 * shrink) * b) / cube

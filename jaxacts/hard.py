@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -24,7 +25,8 @@ def _over_six(x: Array) -> Array:
 
 
 def _ramp(x: Array) -> Array:
-    return num.clamp(x + 3.0, 0.0, 6.0)
+    # Not cut at 0: a maximum with 0 is three instructions, for its sign.
+    return num.clamp(x, -3.0, 3.0) + 3.0
 
 
 @activation(
@@ -59,9 +61,23 @@ def hard_sigmoid(x: ArrayLike) -> Array:
 
 
 def _hard_silu_slope(x: Array) -> Array:
-    inside = _over_six(2.0 * x + 3.0)
-    outside = jnp.where(x >= 3.0, 1.0, zero(x))
-    return jnp.where(jnp.abs(x) < 3.0, inside, outside)
+    # NaN is in neither piece outside.
+    inside = (2.0 * x + 3.0) * (1.0 / 6.0)
+    return jnp.where(x >= 3.0, 1.0, jnp.where(x <= -3.0, 0.0, inside))
+
+
+@jax.custom_jvp
+def _hard_silu_curvature(x: Array) -> Array:
+    """1/3 for |x| < 3, else 0."""
+    steep = 2.0**60
+    rise = 3.0 * steep - jnp.abs(x) * steep
+    # Not a maximum: NaN stays so, too, and 0 has one sign.
+    return num.clamp(jnp.where(rise < 0.0, 0.0, rise), None, 1.0 / 3.0)
+
+
+@_hard_silu_curvature.defjvp
+def _hard_silu_curvature_jvp(primals, tangents):
+    return _hard_silu_curvature(*primals), zero(*primals) * tangents[0]
 
 
 @activation(
@@ -73,7 +89,7 @@ def _hard_silu_slope(x: Array) -> Array:
         [lambda: 0 * x, lambda: x * (x + 3) / 6, lambda: x],
     ),
     slope=_hard_silu_slope,
-    curvature=lambda x: jnp.where(jnp.abs(x) < 3, 1.0 / 3.0, zero(x)),
+    curvature=_hard_silu_curvature,
     kinks=lambda: (
         Kink(at=-3.0, slope=0.0, curvature=0.0),
         Kink(at=3.0, slope=1.0, curvature=0.0),
@@ -93,7 +109,7 @@ def hard_silu(x: ArrayLike) -> Array:
       Array([-0.   , -0.375,  4.   ], dtype=float32)
     """
     # Outside of [-3, 3] the ramp is 0 or 6; the clamp keeps -inf · 0 away.
-    inside = num.clamp(x, -4.0, 3.0) * _over_six(_ramp(x))
+    inside = num.clamp(x, -3.0, 3.0) * _over_six(_ramp(x))
     return jnp.where(x >= 3.0, x, inside)
 
 

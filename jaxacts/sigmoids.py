@@ -109,24 +109,25 @@ def _far(x: Array) -> float:
     return 1e30 if x.dtype == jnp.float32 else 1e200
 
 
-# Keeps powers of 1 + |x| in range where their inverses are not 0.
-_FACTOR = 2.0**-60
-# Likewise its cube, cut where its inverse is 0, and the inverse's two derivatives.
+# Keeps the cube of 1 + |x| in range, cut where its inverse is 0, and the inverse's two
+# derivatives.
 _CUBE_FACTOR = {"float32": 2.0**-30, "float64": 2.0**-60}
 _CUBE_END = {"float32": 2.0**51, "float64": 2.0**359}
 
 
 def _soft_sign_slope(x: Array) -> Array:
-    z = num.clamp(jnp.abs(x), None, _far(x))
-    d = 1.0 + z
-    short = num.high_part(d)
-    # Larger by the factor, for a product with the small ratio.
-    y = num.clamp(1.0 / ((_FACTOR * short) * short), 0.0)
+    """1/(1 + |x|)², the square rounded once."""
+    z = jnp.abs(x)
     if is_rough():
-        return y * _FACTOR
-    d_low = (d - short) + (num.clamp(z, None, 1.0) - (d - num.clamp(z, 1.0)))
-    ratio = d_low * ((y * short) * _FACTOR)  # d/short - 1
-    return (y - (y * ratio) * (2.0 - 3.0 * ratio)) * _FACTOR
+        d = 1.0 + z
+        return 1.0 / (d * d)
+    # 1 + |x|, the larger number first: inf - inf is kept away.
+    large, small = num.clamp(z, 1.0, _far(x)), num.clamp(z, None, 1.0)
+    d = large + small
+    # (short + rest)², with the error of the sum in the rest.
+    short = num.high_part(d)
+    rest = (large - short) + small
+    return 1.0 / (short * short + rest * (d + short))
 
 
 def _soft_sign_curvature(x: Array) -> Array:

@@ -241,6 +241,7 @@ def mish(x: ArrayLike) -> Array:
     cases=({}, {"b": 0.25}),
     slope=_squareplus.slope,
     curvature=_squareplus.curvature,
+    parameter_slopes={"b": _squareplus.b_slope},
     limits=lambda **_: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
     ),
