@@ -23,7 +23,7 @@ from jax.extend import core
 
 from jaxacts._exact import roughly
 
-__all__ = ["replayed"]
+__all__ = ["ELEMENTWISE", "replayed"]
 
 _Kernel = Callable[..., jax.Array]
 
@@ -56,7 +56,10 @@ _UNARY = (
     | {"ceil", "floor", "round", "convert_element_type", "bitcast_convert_type"}
     | {"integer_pow", "square", "sqrt", "rsqrt", "exp", "log", "sin", "cos", "tanh"}
 )
+# All that a replayed kernel consists of, by name.
+ELEMENTWISE = {*_OPERATIONS, *_UNARY, "select_n", "broadcast_in_dim"}
 _NESTED = ("jaxpr", "call_jaxpr")
+_RULES = ("custom_", "stop_gradient")  # of the derivative, which differs from JAX's
 
 
 class _NotElementwise(Exception):
@@ -83,13 +86,14 @@ class _Program(NamedTuple):
     result: Any
 
 
-def replayed(kernel: _Kernel, *, rough: bool = False) -> _Kernel:
+def replayed(
+    kernel: _Kernel, *, rough: bool = False, value_alone: bool = True
+) -> _Kernel:
     """The kernel of (x, *parameters), traced once for each dtype.
 
     rough: without what only float32 can tell, see `jaxacts._exact.roughly`.
-
-    For its value alone: rules for derivatives inside the kernel are dissolved.
-    Arrays of parameters are left to the kernel itself.
+    value_alone: rules for derivatives inside the kernel are dissolved; otherwise a
+      kernel that has any is left as it is, as are kernels with arrays of parameters.
     """
     made: dict[Any, _Program | None] = {}
 
@@ -99,7 +103,7 @@ def replayed(kernel: _Kernel, *, rough: bool = False) -> _Kernel:
             return kernel(x, *parameters)
         key = x.dtype, jnp.result_type(float)
         if key not in made:
-            made[key] = _compiled(kernel, x.dtype, len(parameters), rough)
+            made[key] = _compiled(kernel, x.dtype, len(parameters), rough, value_alone)
         program = made[key]
         if program is None:
             return kernel(x, *parameters)
@@ -109,7 +113,7 @@ def replayed(kernel: _Kernel, *, rough: bool = False) -> _Kernel:
 
 
 def _compiled(
-    kernel: _Kernel, dtype: Any, parameters: int, rough: bool
+    kernel: _Kernel, dtype: Any, parameters: int, rough: bool, value_alone: bool
 ) -> _Program | None:
     scalar = jax.ShapeDtypeStruct((), dtype)
     try:
@@ -119,7 +123,7 @@ def _compiled(
                 # A function of its own: traces of functions are kept.
                 traced = jax.make_jaxpr(lambda *a: kernel(*a))
                 closed = traced(*[scalar] * (1 + parameters))
-            return _Recorder(1 + parameters, rough).program(closed)
+            return _Recorder(1 + parameters, rough, value_alone).program(closed)
     except _NotElementwise:
         return None
 
@@ -127,9 +131,10 @@ def _compiled(
 class _Recorder:
     """Writes the steps of a jaxpr, each different one once."""
 
-    def __init__(self, inputs: int, rough: bool):
+    def __init__(self, inputs: int, rough: bool, value_alone: bool):
         self.inputs = inputs
         self.rough = rough
+        self.value_alone = value_alone
         self.steps: list[_Step] = []
         self.known: dict[Any, _Slot] = {}
 
@@ -160,6 +165,8 @@ class _Recorder:
 
     def equation(self, equation: Any, operands: list[Any]) -> list[Any]:
         name, parameters = equation.primitive.name, equation.params
+        if not self.value_alone and name.startswith(_RULES):
+            raise _NotElementwise
         for key in _NESTED:
             if isinstance(inner := parameters.get(key), core.ClosedJaxpr):
                 return self.record(inner, operands)

@@ -16,7 +16,7 @@ FLOORS = [
     | {"_coefficients_gelu", "_coefficients_mish"},
     {"_registry", "_documentation", "_numerics"},
     {"_pairs", "_program", "_concrete", "_steps"},
-    {"_trigonometric", "_nested", "_expansion", "_triples"},
+    {"_stamped", "_trigonometric", "_nested", "_expansion", "_triples"},
     {"_elementwise", "_gaussian", "_logistic", "_sigmoidal", "_squareplus", "_xielu"},
     {"_gelu_erf", "_gelu_tanh", "_mish"},
     {"rectifiers", "exponential", "sigmoids", "gaussian", "smooth_rectifiers", "hard"}
