@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.extend import core
-from jax.sharding import get_abstract_mesh, use_abstract_mesh
 
 from jaxacts._program import ELEMENTWISE
 
@@ -22,6 +21,8 @@ __all__ = ["stamped"]
 _Function = Callable[..., jax.Array]
 
 _SHAPE = (3,)  # for which functions are traced
+# What a JAX raises that makes its equations otherwise: they are no stable interface.
+_OTHERWISE = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 
 
 def stamped(function: _Function) -> _Function:
@@ -30,11 +31,12 @@ def stamped(function: _Function) -> _Function:
     ``function`` is elementwise and leaves one equation where it is called, as one
     under ``jax.jit`` or ``jax.checkpoint`` does. It is called itself where arguments
     are not traced, or are more than arrays of one shape and scalars beside them:
-    arrays with a sharding in their type, or that vary over axes of a mesh.
+    arrays with a sharding in their type, or that vary over axes of a mesh; and under
+    a JAX whose equations cannot be copied like this.
     """
     traced = jax.jit(lambda *arguments: function(*arguments))
 
-    def run(*arguments: jax.Array) -> jax.Array:
+    def copied(arguments: Sequence[jax.Array]) -> jax.Array | None:
         avals = [jax.typeof(a) for a in arguments]
         shape = avals[0].shape
         if not (
@@ -42,7 +44,7 @@ def stamped(function: _Function) -> _Function:
             and all(isinstance(size, int) for size in shape)
             and all(a.shape in (shape, ()) and _is_plain(a) for a in avals)
         ):
-            return function(*arguments)
+            return None
         alike = [
             jax.ShapeDtypeStruct(
                 _SHAPE if a.shape else (), a.dtype, weak_type=a.weak_type
@@ -51,12 +53,19 @@ def stamped(function: _Function) -> _Function:
         ]
         # JAX keeps traces, and knows all that they depend on besides their arguments.
         # A mesh that is empty and none at all are two things to it.
-        with use_abstract_mesh(get_abstract_mesh()):
+        with jax.sharding.use_abstract_mesh(jax.sharding.get_abstract_mesh()):
             sample = _sample(traced.trace(*alike).jaxpr)
         if sample is None:
-            return function(*arguments)
+            return None
         (result,) = sample.bind(*arguments, shape=shape)
         return result
+
+    def run(*arguments: jax.Array) -> jax.Array:
+        try:
+            result = copied(arguments)
+        except _OTHERWISE:
+            result = None
+        return function(*arguments) if result is None else result
 
     return run
 

@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxacts
-from jaxacts import _program
+from jaxacts import _program, _stamped
 from jaxacts._stamped import stamped
 
 
@@ -131,3 +131,12 @@ def test_no_operation_of_an_activation_is_traced_for_a_second_shape(name, monkey
 
     monkeypatch.setattr(_program, "_replay", again)
     jax.make_jaxpr(gradient)(jnp.ones((2, 5)))
+
+
+def test_a_jax_with_other_equations_traces_as_usual(monkeypatch):
+    def refuses(*_):
+        raise AttributeError("Jaxpr has no attribute 'replace'")
+
+    monkeypatch.setattr(_stamped, "_reshaped", refuses)
+    x = jnp.linspace(-1, 1, 7)
+    assert equations(written, x, 0.5) == equations(jitted, x, 0.5)
