@@ -54,6 +54,7 @@ def activation(
     curvature: _Kernel,
     slope_from_output: _Kernel | None = None,
     output_decides: Callable[..., bool] = lambda **_: True,
+    selection: _Kernel | None = None,
     parameter_slopes: Mapping[str, _Kernel] | None = None,
     parameters: tuple[Parameter, ...] = (),
     static: tuple[str, ...] = (),
@@ -71,6 +72,7 @@ def activation(
         the output is then all that backward keeps.
       output_decides: for which parameters, given as Python numbers,
         ``slope_from_output`` holds; it is not used with traced parameters.
+      selection: of a function that selects bits, the value kernel of 16-bit floats.
       parameter_slopes: parameter name to a kernel of the derivative in it;
         otherwise the value kernel is differentiated by JAX. That of a parameter
         of several numbers takes ``index``, of the number, by keyword.
@@ -89,6 +91,7 @@ def activation(
             kernels=tuple(_grouped(k, sizes) for k in (value, slope, curvature)),
             slope_from_output=slope_from_output,
             output_decides=output_decides,
+            selection=selection,
             parameter_slopes=_of_each_number(parameter_slopes or {}, sizes),
             sizes=sizes,
             static=static,
@@ -123,6 +126,7 @@ class _Builder:
         kernels: tuple[_Kernel, ...],
         slope_from_output: _Kernel | None,
         output_decides: Callable[..., bool],
+        selection: _Kernel | None,
         parameter_slopes: dict[str, _Kernel],
         sizes: Mapping[str, int | None],
         static: tuple[str, ...],
@@ -133,6 +137,7 @@ class _Builder:
         self.kernels = kernels
         self.slope_from_output = slope_from_output
         self.output_decides = output_decides
+        self.selection = selection
         self.parameter_slopes = parameter_slopes
         self.sizes = sizes
         self.parameters = _numbers(sizes)
@@ -204,7 +209,8 @@ class _Builder:
 
         ``rounds``: the result has x's dtype, not the one that is computed in.
         """
-        evaluated = jax.jit(_replayed(kernel, self.precise, rounds))
+        bits = self.selection if rounds else None
+        evaluated = jax.jit(_replayed(kernel, self.precise, rounds, bits))
         own = {
             key: functools.partial(k, **dict(settings))
             for key, k in (parameter_slopes or {}).items()
@@ -434,14 +440,18 @@ def _wide(kernel: _Kernel) -> _Kernel:
     return wide
 
 
-def _replayed(kernel: _Kernel, precise: tuple[str, ...], rounds: bool) -> _Kernel:
+def _replayed(
+    kernel: _Kernel, precise: tuple[str, ...], rounds: bool, bits: _Kernel | None = None
+) -> _Kernel:
     """`_wide`, for values alone; results of few bits by shorter arithmetic.
 
-    ``rounds``: to x's dtype, once.
+    ``rounds``: to x's dtype, once. ``bits``: the kernel of 16-bit floats, if not this.
     """
     long, short = replayed(kernel), replayed(kernel, rough=True)
 
     def evaluated(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+        if bits is not None and x.dtype.itemsize == 2:
+            return bits(x, *parameters)
         few_bits = x.dtype.itemsize <= 2 and str(x.dtype) not in precise
         y = _wide(short if few_bits else long)(x, *parameters)
         return y.astype(x.dtype) if rounds else y
