@@ -56,6 +56,7 @@ def activation(
     curvature: _Kernel,
     slope_from_output: _Kernel | None = None,
     output_decides: Callable[..., bool] = lambda **_: True,
+    selection: _Kernel | None = None,
     parameter_slopes: Mapping[str, _Kernel] | None = None,
     parameters: tuple[Parameter, ...] = (),
     static: tuple[str, ...] = (),
@@ -73,6 +74,7 @@ def activation(
         the output is then all that backward keeps.
       output_decides: for which parameters, given as Python numbers,
         ``slope_from_output`` holds; it is not used with traced parameters.
+      selection: of a function that selects bits, the value kernel of 16-bit floats.
       parameter_slopes: parameter name to a kernel of the derivative in it;
         otherwise the value kernel is differentiated by JAX. That of a parameter
         of several numbers takes ``index``, of the number, by keyword.
@@ -91,6 +93,7 @@ def activation(
             kernels=tuple(_grouped(k, sizes) for k in (value, slope, curvature)),
             slope_from_output=slope_from_output,
             output_decides=output_decides,
+            selection=selection,
             parameter_slopes=_of_each_number(parameter_slopes or {}, sizes),
             sizes=sizes,
             static=static,
@@ -126,6 +129,7 @@ class _Builder:
         kernels: tuple[_Kernel, ...],
         slope_from_output: _Kernel | None,
         output_decides: Callable[..., bool],
+        selection: _Kernel | None,
         parameter_slopes: dict[str, _Kernel],
         sizes: Mapping[str, int | None],
         static: tuple[str, ...],
@@ -136,6 +140,7 @@ class _Builder:
         self.kernels = kernels
         self.slope_from_output = slope_from_output
         self.output_decides = output_decides
+        self.selection = selection
         self.parameter_slopes = parameter_slopes
         self.sizes = sizes
         self.parameters = _numbers(sizes)
@@ -208,7 +213,8 @@ class _Builder:
 
         ``rounds``: the result has x's dtype, not the one that is computed in.
         """
-        evaluated = _evaluated(kernel, name, self.precise, rounds)
+        bits = self.selection if rounds else None
+        evaluated = _evaluated(kernel, name, self.precise, rounds, bits)
         push = _pushed(derivative, rounds)
         if from_output := derivative_from_output:
             # JAX differentiates it further.
@@ -446,13 +452,22 @@ def _wide(kernel: _Kernel) -> _Kernel:
 
 
 def _evaluated(
-    kernel: _Kernel, name: str, precise: tuple[str, ...], rounds: bool
+    kernel: _Kernel,
+    name: str,
+    precise: tuple[str, ...],
+    rounds: bool,
+    bits: _Kernel | None = None,
 ) -> _Kernel:
-    """`_wide`, for values alone, in shorter arithmetic where these have few bits."""
+    """`_wide`, for values alone, in shorter arithmetic where these have few bits.
+
+    ``bits``: the kernel of 16-bit floats, if not this.
+    """
     # The name is what profiles show.
     long, short = replayed(kernel), replayed(kernel, rough=True)
 
     def evaluated(x: jax.Array, *parameters: jax.Array) -> jax.Array:
+        if bits is not None and x.dtype.itemsize == 2:
+            return bits(x, *parameters)
         few_bits = x.dtype.itemsize <= 2 and str(x.dtype) not in precise
         y = _wide(short if few_bits else long)(x, *parameters)
         return y.astype(x.dtype) if rounds else y

@@ -9,6 +9,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from jaxacts._elementwise import (
@@ -47,14 +49,28 @@ def identity(x: ArrayLike) -> Array:
     return jnp.asarray(x)
 
 
+def _relu_of_bits(x: Array) -> Array:
+    """relu of a 16-bit float: as a signed integer it is kept above that of -inf.
+
+    There are the positive numbers and all NaNs.
+    """
+    bits = lax.bitcast_convert_type(x, jnp.int16)
+    least = np.asarray(-_INF, x.dtype).view(np.int16)[()]
+    # LLVM would make a selection of bits one of bfloat16, which it does not vectorize.
+    cut = lax.max(bits, jnp.full_like(bits, least))
+    kept = cut + jnp.where(cut == least, -least, np.int16(0))
+    return lax.bitcast_convert_type(kept, x.dtype)
+
+
 @activation(
     family="rectifiers",
     formula=r"\max(x, 0)",
     reference=lambda m, x: m.piecewise(x, [(0, "left")], [lambda: 0 * x, lambda: x]),
     slope=lambda x: jnp.where(x > 0, 1.0, zero(x)),
     curvature=zero,
-    # Where not positive, the output is 0 or NaN, and so is the slope.
-    slope_from_output=lambda y: jnp.where(y > 0, 1.0, y),
+    selection=_relu_of_bits,
+    # Where not positive, the output is 0, subnormal or NaN, and the slope 0 or NaN.
+    slope_from_output=lambda y: jnp.where(y > 0, 1.0, y - y),
     kinks=lambda: (Kink(at=0.0, slope=0.0, curvature=0.0),),
     limits=lambda: Limits(
         minus_infinity=(0.0, 0.0, 0.0), plus_infinity=(_INF, 1.0, 0.0)
