@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+from jax import lax
 
 from jaxacts import _coefficients_mish, _sigmoidal
 from jaxacts import _numerics as num
@@ -11,8 +12,8 @@ from jaxacts._exact import Array, is_rough
 __all__ = ["curvature", "slope", "value"]
 
 
-# In the value, e^x up to here, and e^-x beyond.
-_TURN = -0.625
+# In the value, the exponential is a factor up to here; more than ln(2)/2 below 0.
+_TURN = -0.4
 # Beyond, all of e^-x is lost, and no power of e^x is out of range yet.
 _RIGHT, _RIGHT_ROUGH = 20.0, 10.0
 # What the power of two carries so that it is normal where the result is.
@@ -24,87 +25,81 @@ def _fit(name: str, x: Array) -> Array:
     return num.horner(x, fits["rough" if is_rough() else str(x.dtype)])
 
 
-def _exponential(x: Array, scale: Array | float) -> tuple[Array, Array, Array, Array]:
-    """(r, more, p, u): e^x = (1 + r + more) p over the factor; u = scale e^x."""
-    exponent = _sigmoidal.exponent(x)
-    r, more, p = _sigmoidal.expm1_terms(exponent, _FACTOR[str(x.dtype)])
-    return r, more, p, (p + p * (r + more)) * scale
-
-
 def value(x: Array) -> Array:
-    """x u (1 - (u + u²)/D), u = e^x; x/2 + x (1 + v - v²/2)/D, v = 2 e^-x.
+    """p x (1 + t - (1 + t)(u + u²)/D), u = e^x = p (1 + t); x (1 + (n - 2)/D)/2.
 
-    D = 2 + 2 u + u², or the same of v.
+    D = n + 2, n = u (2 + u).
     """
     if is_rough():
         return _rough_value(x)
-    unit = 1.0 / _FACTOR[str(x.dtype)]
-    end = -_sigmoidal.largest(x)
-    x = num.clamp(x, end)
-    below = x < _TURN
-    a = num.clamp(jnp.where(below, x, -x), end)
-    r, more, p, u = _exponential(a, jnp.where(below, unit, 2.0 * unit))
-    top = u * (jnp.where(below, -1.0, 1.0) + u * jnp.where(below, -1.0, -0.5))
-    part = (jnp.where(below, 0.0, 1.0) + top) / (2.0 + u * (2.0 + u))
-    t = jnp.where(below, r + more, 0.0)
-    y = jnp.where(below, x, 0.5 * x) + x * (t + part * (1.0 + t))
-    y = jnp.where(below, (y * p) * unit, y)
-    return jnp.where(jnp.abs(x) < 1e-30, 0.6 * x, y)  # where halves underflow
+    factor = _FACTOR[str(x.dtype)]
+    x = num.clamp(x, -_sigmoidal.largest(x))
+    a = _sigmoidal.exponent(num.clamp(x, None, _RIGHT))
+    t, p = _sigmoidal.expm1_parts(a, factor)
+    s = 1.0 + t
+    u = (p * s) * (1.0 / factor)
+    n = u * (2.0 + u)
+    d = n + 2.0
+    w = jnp.where(x < _TURN, t * d - s * (u + u * u), n - 2.0) / d
+    # From -ln(2)/2 on, p is 1 or more: the half of the right.
+    y = x * lax.min(p, jnp.full_like(p, 0.5 * factor))
+    return jnp.where(x > _RIGHT, x, (y + y * w) * (1.0 / factor))
 
 
 def _rough_value(x: Array) -> Array:
-    """x u (2 + u)/(2 + 2 u + u²)"""
-    unit = 1.0 / _FACTOR[str(x.dtype)]
+    """x n/(n + 2), n = u (u + 2), with the factor in u, and its square in n"""
+    factor = _FACTOR[str(x.dtype)]
     x = num.clamp(x, -_sigmoidal.largest(x))
-    _, _, _, scaled = _exponential(num.clamp(x, None, _RIGHT_ROUGH), 1.0)
-    u = scaled * unit
-    gate = (2.0 + u) / (2.0 + u * (2.0 + u))
-    return jnp.where(x > _RIGHT_ROUGH, x, ((x * scaled) * gate) * unit)
+    a = _sigmoidal.exponent(num.clamp(x, None, _RIGHT_ROUGH))
+    t, p = _sigmoidal.expm1_parts(a, factor)
+    u = p + p * t
+    n = u * (u + 2.0 * factor)
+    return jnp.where(x > _RIGHT_ROUGH, x, (x * n) / (n + 2.0 * factor**2))
 
 
 def slope(x: Array) -> Array:
-    """u S with S = d P(x) near the zero, 1 + x + Q further left; 5/8 + Q on the right.
+    """u S on the left, d P(x) about the zero, 5/8 + Q on the right; u = e^x = 2 h.
 
-    Q is a quotient by D², D = 1 + u + u²/2.
+    With i = 1/D, D = 1 + u + u²/2, and k = i (1 + u), the right is 1 - i (1 - x u k);
+    S = 1 + x - (h + x u) + h u i (h + x u (2 - h k)).
     """
     x = num.clamp(x, -_sigmoidal.largest(x), _RIGHT)
     if is_rough():
         return _rough_slope(x)
-    unit = 1.0 / _FACTOR[str(x.dtype)]
-    r, more, p, u = _exponential(x, unit)
-    tail, left = x < _number("FIRST"), x < _number("LAST")
-    a, v = -0.5 * u, 1.0 + u
-    s = 1.0 - a
-    d = 1.0 + u * s
-    top = d * jnp.where(tail, a * v, 0.375 * d - 1.0)
-    top = top + x * (u * jnp.where(tail, a - d * s, v))
-    q = _sigmoidal._quotient(top, d * d)
+    factor = _FACTOR[str(x.dtype)]
+    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(x), factor)
+    # In this order: for one number XLA squares what is before a constant factor.
+    u = (p * (1.0 / factor)) * (1.0 + t)
+    h, v, xu = 0.5 * u, 1.0 + u, x * u
+    hu = h * u
+    d = v + hu
+    i = _sigmoidal._quotient(1.0, d)
+    k = i * v
+    right = 0.625 + i * ((0.375 * d - 1.0) + xu * k)
+    w = (1.0 + x) - ((h + xu) - (hu * i) * (h + xu * (2.0 - h * k)))
+    tail = ((w + w * t) * p) * (1.0 / factor)
 
-    # The distance to the zero with its error. With a constant the sums were folded.
-    constant, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
-    zero = jnp.where(left, constant, 0.0)
-    near = x - zero
-    near_low = 0.5625 * (x - (near + zero))
-    rest = near * _fit("SLOPE", x - _number("CENTRE"))
-    rest = rest + (near_low - float(_coefficients_mish.SLOPE_SLOPE) * zero_low)
-    half = jnp.where(tail, 1.0 + x, 0.5 * near)
-    rest = jnp.where(tail, q, rest)
-    w = half + rest
-    w_low = w * r + (w * more + (rest - (w - half)))
-    return jnp.where(left, ((w + w_low) * p) * unit, 0.625 + q)
+    zero, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
+    d = x - zero
+    rest = d * _fit("SLOPE", x - _number("CENTRE"))
+    rest = rest - float(_coefficients_mish.SLOPE_SLOPE) * zero_low
+    left = jnp.where(x < _number("FIRST"), tail, 0.375 * d + rest)
+    return jnp.where(x < _number("LAST"), left, right)
 
 
 def _rough_slope(x: Array) -> Array:
-    """u (2 + u + 2 x (1 - u²/D))/D, D = 2 + 2 u + u², and u d P(d) near the zero."""
-    unit = 1.0 / _FACTOR[str(x.dtype)]
-    _, _, _, scaled = _exponential(x, 1.0)
-    u = scaled * unit
+    """u (2 + u + 2 x (1 - u²/D))/D, D = 2 + 2 u + u², and d P(d) near the zero."""
+    factor = _FACTOR[str(x.dtype)]
+    t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(x), factor)
+    scaled = p + p * t
+    u = scaled * (1.0 / factor)
     inverse = _sigmoidal._quotient(1.0, 2.0 + u * (2.0 + u))
     bracket = (2.0 + u) + (2.0 * x) * (1.0 - u * (u * inverse))
+    y = ((inverse * bracket) * scaled) * (1.0 / factor)
     d = x - float(_coefficients_mish.ZERO)
     inside = (x > _number("FIRST_ROUGH")) & (x < _number("LAST_ROUGH"))
     near = d * num.horner(d, _coefficients_mish.SLOPE_ROUGH["rough"])
-    return (jnp.where(inside, near, inverse * bracket) * scaled) * unit
+    return jnp.where(inside, near, y)
 
 
 def curvature(x: Array) -> Array:

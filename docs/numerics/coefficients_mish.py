@@ -37,6 +37,11 @@ def slope(x):
     return gate(u) * (1 + x) + x * u * gate_slope(u)
 
 
+def whole_slope(x):
+    """mish'(x)"""
+    return mp.exp(x) * slope(x)
+
+
 ZERO = mp.findroot(slope, mp.mpf("-1.1924"))
 
 
@@ -48,9 +53,9 @@ def curvature(x):
     return 4 * u * bracket / (2 + u * (2 + u)) ** 3
 
 
-# In the slope, a polynomial in x from FIRST to LAST. At its centre the value is a
-# float, to a tenth of the rounding of others.
-FIRST, LAST, CENTRE = mp.mpf(-2), mp.mpf("-0.15"), -mp.mpf(59) / 64
+# In the slope, a polynomial from FIRST to LAST, where the slope reaches 1/2. The
+# centre is nearer to LAST, where the distance to the zero is rounded, too.
+FIRST, LAST, CENTRE = mp.mpf("-1.65"), mp.mpf("-0.1555"), mp.mpf("-0.6")
 FIRST_ROUGH, LAST_ROUGH = mp.mpf("-1.7"), mp.mpf("-0.8")
 # In the curvature, two polynomials with a zero each, and an expansion in e^-|x| on both
 # sides of them.
@@ -58,8 +63,8 @@ LEFT, RIGHT = mp.mpf("-2.75"), mp.mpf("2.25")
 LEFT_CENTRE, RIGHT_CENTRE = mp.mpf("-1.75"), mp.mpf("1.5")
 LEFT_ZERO = mp.findroot(curvature, mp.mpf("-2.256"))
 RIGHT_ZERO = mp.findroot(curvature, mp.mpf("1.49"))
-about_zero = over_zero(slope, ZERO)
-about_centre = over_zero(slope, ZERO, CENTRE)
+about_zero = over_zero(whole_slope, ZERO)
+about_centre = over_zero(whole_slope, ZERO, CENTRE)
 
 
 # mish''(-z) = e (P - z Q), e = e^-z.
@@ -91,15 +96,15 @@ def right_linear(e):
 FITS = {
     # name: (note, f, weight, low, high, degrees)
     "SLOPE": (
-        "mish' = u d (1/2 + p(x + 59/64)), d = x - ZERO, -2 < x < -0.15",
-        lambda u: about_centre(u) - mp.mpf("0.5"),
-        lambda u: mp.mpf(2),
+        "mish' = d (3/8 + p(x + 0.6)), d = x - ZERO, -1.65 < x < -0.1555; relative",
+        lambda u: about_centre(u) - mp.mpf("0.375"),
+        lambda u: 1 / about_centre(u),
         FIRST - CENTRE,
         LAST - CENTRE,
-        {"float32": 11, "float64": 24},
+        {"float32": 10, "float64": 23},
     ),
     "SLOPE_ROUGH": (
-        "mish' = u d p(d), -1.7 < x < -0.8",
+        "mish' = d p(d), -1.7 < x < -0.8",
         about_zero,
         lambda d: 1 / about_zero(d),
         FIRST_ROUGH - ZERO,
@@ -176,7 +181,7 @@ def tables():
     yield "RIGHT_ZERO", "the greater zero of mish''", mp.nstr(RIGHT_ZERO, 40)
     yield "ZERO", "mish'(x) = 0", mp.nstr(ZERO, 40)
     bend = about_zero(0)
-    yield "SLOPE_SLOPE", "the slope of mish'(x)/u there", mp.nstr(bend, 40)
+    yield "SLOPE_SLOPE", "the slope of mish' there", mp.nstr(bend, 40)
 
 
 if __name__ == "__main__":
