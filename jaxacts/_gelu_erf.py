@@ -6,8 +6,6 @@ on the side of x > 0. Constant powers of two are in p and in the coefficients.
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -24,7 +22,7 @@ __all__ = ["curvature", "slope", "value"]
 _VALUE_END = {"float32": 13.2165, "float64": 37.64}
 _SLOPE_END = {"float32": 14.08, "float64": 37.952}
 _VALUE_FACTOR, _SLOPE_FACTOR = 0.5, 2.0**16
-# 1.5 times 2 to the last place of the significand, the exponent's bias, and its bits.
+# A number whose last bits are whole numbers, the exponent's bias, and its bits.
 _FORMATS = {"float32": (1.5 * 2.0**23, 127, 8), "float64": (1.5 * 2.0**52, 1023, 11)}
 
 
@@ -35,7 +33,7 @@ def _fit(name: str, x: Array) -> Array:
 def _exponential(z: Array, factor: float) -> tuple[Array, Array]:
     """(t, p) with e^(-z²/2) = -p (1 + t)/factor, for a power of two."""
     high = num.high_part(z)
-    square = high * high  # exact, as is its sum with n times the first part of 2 ln 2
+    square = high * high  # exact, as is n times the first part of 2 ln 2
     n = lax.round(square * (-0.5 * num.LOG2E), lax.RoundingMethod.TO_NEAREST_EVEN)
     first, second = num.ln2_parts(z.dtype)
     if is_rough():
@@ -63,14 +61,16 @@ def value(x: Array) -> Array:
     else:
         turn = float(table.ERF_TURN)
         beyond = z - turn
-        inside = beyond < 0
-        # Where it serves it is positive: a division may have one user, here abs.
+        inside = num.sign_bit(beyond)
+        # Positive where it serves. A division may have one user, see `_quotient` in
+        # `_sigmoidal`: this, and in the slope a sign, is one, and costs less.
         far = jnp.abs(beyond / (z + float(table.ERF_FAR_END)))
-        near = _fit("ERF_NEAR", z - 0.5 * turn)
+        near = _fit("ERF_NEAR", z - float(table.ERF_CENTRE))
         rest = jnp.where(inside, near, _fit("ERF_FAR", far))
         half = 0.5 * jnp.where(inside, z, 1.0)
         y = (half + half * (rest + (1.0 + rest) * t)) * p
-    return jnp.where(num.sign_bit(x), y, x + y)
+    # Twice x/2, which is 0 where y underflows.
+    return jnp.where(num.sign_bit(x), y, 0.5 * x + (0.5 * x + y))
 
 
 def slope(x: Array) -> Array:
@@ -79,14 +79,14 @@ def slope(x: Array) -> Array:
     t, p = _exponential(z, _SLOPE_FACTOR)
     zero, zero_low = num.constant(table.ERF_ZERO, z.dtype)
     d = z - zero
-    q = -(d / (1.0 + float(table.ERF_BEND) * z))
+    q = -(d / (z + float(table.ERF_SLOPE_END)))
     unit = float(table.ERF_SLOPE_UNIT)
     if is_rough():
         w = d * _fit("ERF_SLOPE_ROUGH", q)
         y = (w + w * t) * p
     else:
-        # The error of d where z is large times the quotient by d there, and at the zero.
-        low = unit * ((z - d) - zero)
+        # The error of d where z is large, times the slope there, and at the zero.
+        low = (0.8125 * unit) * ((z - d) - zero)
         low = low - float(table.ERF_SLOPE_SLOPE) * zero_low
         half = unit * d
         more = d * _fit("ERF_SLOPE", q) + low
@@ -99,8 +99,10 @@ def curvature(x: Array) -> Array:
     z = num.clamp(num.folded(x), None, _SLOPE_END[str(x.dtype)])
     t, p = _exponential(z, _SLOPE_FACTOR)
     root, root_low = num.constant(ROOT_TWO, z.dtype)
-    total = (z + root) * (DENSITY_AT_0 / _SLOPE_FACTOR)
+    factor = DENSITY_AT_0 / _SLOPE_FACTOR
+    total = z * factor + root * factor
     w = (z - root) * total
-    # 1 + t is 2/e at the zero.
-    low = 0.0 if is_rough() else (root_low * 2.0 / math.e) * total
-    return (w + (w * t - low)) * p
+    if is_rough():
+        return (w + w * t) * p
+    low = root_low * total
+    return (w + ((w - low) * t - low)) * p

@@ -83,8 +83,8 @@ def erf_expm1(r):
 
 
 def near_value(u):
-    """4 tail(z) - 1, u = z - TURN/2."""
-    return 4 * tail(TURN / 2 + u) - 1
+    """4 tail(z) - 1, u = z - CENTRE."""
+    return 4 * tail(CENTRE + u) - 1
 
 
 def far_value(q):
@@ -102,9 +102,8 @@ erf_over_zero = over_zero(erf_slope, ERF_ZERO)
 
 
 def erf_quotient(q):
-    """-2 erf_slope(z)/d, d = z - zero, q = -d/(1 + BEND z); times SLOPE_UNIT."""
-    d = -q * (1 + BEND * ERF_ZERO) / (1 + BEND * q)
-    return -2 * SLOPE_UNIT * erf_over_zero(d)
+    """-2 erf_slope(z)/d, d = z - zero, q = -d/(z + SLOPE_END); times SLOPE_UNIT."""
+    return -2 * SLOPE_UNIT * erf_over_zero(-q * (SLOPE_END + ERF_ZERO) / (1 + q))
 
 
 def rough_value(q):
@@ -114,16 +113,19 @@ def rough_value(q):
 
 
 # In the value, z up to which the first of two polynomials serves; about it the argument
-# of the second has no rounding errors, and FAR is that for which degree 7 does. In the
-# slope, the BEND for which a polynomial of degree 8 does; roughly, one serves for the
-# value. Beyond LAST, all is 0. SLOPE_UNIT: see `_gelu_erf.slope`.
-TURN, FAR, FAR_ROUGH = mp.mpf("1.25"), mp.mpf("3.375"), mp.mpf("3.25")
-BEND, SLOPE_UNIT = mp.mpf(9) / 32, mp.mpf(2) ** -17
+# of the second has no rounding errors, and FAR is that for which degree 7 does, as
+# SLOPE_END is for 8 in the slope. Roughly, one polynomial serves for the value. Beyond
+# LAST, all is 0. SLOPE_UNIT makes small slopes normal until their last product.
+# With this CENTRE and FAR_ROUGH what is near 1 at z = 0 is not less in float32, or the
+# least normal value is lost.
+CENTRE = mp.mpf(17) / 32
+TURN, FAR, FAR_ROUGH = mp.mpf("1.25"), mp.mpf("3.375"), mp.mpf("2.75")
+SLOPE_END, SLOPE_UNIT = mp.mpf("3.75"), mp.mpf(2) ** -17
 LAST = {"float32": mp.mpf("14.1"), "float64": mp.mpf(38)}
-# r of e^(-r/2): z² minus 2 ln 2 times a whole number, the nearest one for a z of 12 bits.
+# r of e^(-r/2): z² minus 2 ln 2 times a whole number, the nearest for a z of 12 bits.
 EXP_ENDS = -2 * REACH, 2 * REACH + mp.mpf("0.116")
 DEGREES = {"float32": (8, 7, 8), "float64": (16, 23, 24)}
-DEGREES_ROUGH = 5, 5
+DEGREES_ROUGH = 6, 6
 
 
 def rows():
@@ -161,17 +163,18 @@ def rows():
     )
     yield (
         *("ERF_EXP", "e^(-r/2) = 1 + r p(r)", erf_expm1, lambda r: r),
-        *(*EXP_ENDS, {"float32": 5, "float64": 11, "rough": 3}),
+        *(*EXP_ENDS, {"float32": 5, "float64": 11, "rough": 4}),
     )
-    near = -TURN / 2, TURN / 2
+    near = -CENTRE, TURN - CENTRE
     yield (
-        *("ERF_NEAR", "4 Φ(-z) e^(z²/2) = 1 + p(z - TURN/2), z < TURN", near_value),
+        *("ERF_NEAR", "4 Φ(-z) e^(z²/2) = 1 + p(z - CENTRE), z < TURN", near_value),
         lambda u: 1 / (1 + near_value(u)),
         *(*near, {k: degrees[0] for k, degrees in DEGREES.items()}),
     )
     far = "4 z Φ(-z) e^(z²/2) = 1 + p((z - TURN)/(z + FAR)), z > TURN"
     quotient = (
-        "gelu'(-z) e^(z²/2) = -d (1 + p(-d/(1 + BEND z))/SLOPE_UNIT)/2, d = z - ERF_ZERO"
+        "gelu'(-z) e^(z²/2) = -d (1 + p(-d/(z + SLOPE_END))/SLOPE_UNIT)/2, "
+        "d = z - ERF_ZERO"
     )
     for precision, last in LAST.items():
         _, beyond, slope = DEGREES[precision]
@@ -180,7 +183,7 @@ def rows():
             lambda q: 1 / (1 + far_value(q)),
             *(mp.mpf(0), (last - TURN) / (last + FAR), {precision: beyond}),
         )
-        ends = (ERF_ZERO - last) / (1 + BEND * last), ERF_ZERO
+        ends = (ERF_ZERO - last) / (last + SLOPE_END), ERF_ZERO / SLOPE_END
         yield (
             *("ERF_SLOPE", quotient, lambda q: erf_quotient(q) - SLOPE_UNIT),
             *(lambda q: 1 / erf_quotient(q), *ends, {precision: slope}),
@@ -192,7 +195,7 @@ def rows():
         *(rough_value, lambda q: 1 / rough_value(q)),
         *(mp.mpf(0), last / (1 + last / FAR_ROUGH), {"rough": value}),
     )
-    ends = (ERF_ZERO - last) / (1 + BEND * last), ERF_ZERO
+    ends = (ERF_ZERO - last) / (last + SLOPE_END), ERF_ZERO / SLOPE_END
     yield (
         *("ERF_SLOPE_ROUGH", "the same with 1 in the polynomial", erf_quotient),
         *(lambda q: 1 / erf_quotient(q), *ends, {"rough": slope}),
@@ -225,14 +228,15 @@ def tables():
     yield "ERF_ZERO", "gelu'(-z) = 0", mp.nstr(ERF_ZERO, 40)
     bend = -2 * SLOPE_UNIT * erf_over_zero(0)
     yield "ERF_SLOPE_SLOPE", "-2 SLOPE_UNIT gelu'' there", mp.nstr(bend, 40)
-    for name, number in (
-        ("ERF_TURN", TURN),
-        ("ERF_FAR_END", FAR),
-        ("ERF_FAR_ROUGH", FAR_ROUGH),
-        ("ERF_BEND", BEND),
-        ("ERF_SLOPE_UNIT", SLOPE_UNIT),
+    for name, note, number in (
+        ("ERF_CENTRE", "CENTRE", CENTRE),
+        ("ERF_TURN", "TURN", TURN),
+        ("ERF_FAR_END", "FAR", FAR),
+        ("ERF_FAR_ROUGH", "FAR_ROUGH", FAR_ROUGH),
+        ("ERF_SLOPE_END", "SLOPE_END", SLOPE_END),
+        ("ERF_SLOPE_UNIT", "SLOPE_UNIT", SLOPE_UNIT),
     ):
-        yield name, "see above", mp.nstr(number, 40)
+        yield name, note, mp.nstr(number, 40)
 
 
 if __name__ == "__main__":
