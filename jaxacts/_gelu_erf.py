@@ -1,93 +1,108 @@
-"""x Φ(x) and its slope: e^(-x²/2) times polynomials of x or of a quotient."""
+"""x Φ(x), its slope and second derivative: e^(-z²/2) times polynomials, z = |x|.
+
+The exponential is p (1 + t) with a power of two p, negative, since all are subtracted
+on the side of x > 0. Constant powers of two are in p and in the coefficients.
+"""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxacts import _coefficients_gelu as table
 from jaxacts import _numerics as num
-from jaxacts import _sigmoidal
 from jaxacts._exact import Array, is_rough
+from jaxacts._gaussian import DENSITY_AT_0, ROOT_TWO
 
-__all__ = ["slope", "value"]
+__all__ = ["curvature", "slope", "value"]
 
-# z up to which the value's first polynomial holds, and where the argument of the second
-# is 0; the slope's is d/(1 + _BEND z).
-_TURN, _BEND, _BEND_ROUGH = 1.5, 9 / 32, 5 / 16
-# Here p is 0 in `_scaled`, with the scale that makes values of less than 1,
-# and slopes of less than 2^5, normal wherever the result is.
-_VALUE_END = {"float32": 13.2665, "float64": 37.659}
+# p is 0 here, with the factors below; they make it normal wherever the result is,
+# for values of less than 1 and slopes and second derivatives of less than 2^7.
+_VALUE_END = {"float32": 13.2165, "float64": 37.64}
 _SLOPE_END = {"float32": 14.08, "float64": 37.952}
-_SLOPE_FACTOR = 2.0**16
+_VALUE_FACTOR, _SLOPE_FACTOR = 0.5, 2.0**16
+# A number whose last bits are whole numbers, the exponent's bias, and its bits.
+_FORMATS = {"float32": (1.5 * 2.0**23, 127, 8), "float64": (1.5 * 2.0**52, 1023, 11)}
 
 
 def _fit(name: str, x: Array) -> Array:
-    fits = getattr(table, name)
-    return num.horner(x, fits["rough" if is_rough() else str(x.dtype)])
+    return num.horner(x, getattr(table, name)["rough" if is_rough() else str(x.dtype)])
 
 
-def _density(z: Array) -> _sigmoidal.Exponent:
-    """-z²/2"""
-    if is_rough():
-        return _sigmoidal.exponent(-0.5 * (z * z))
+def _exponential(z: Array, factor: float) -> tuple[Array, Array]:
+    """(t, p) with e^(-z²/2) = -p (1 + t)/factor, for a power of two."""
     high = num.high_part(z)
-    a, a_low = -0.5 * (high * high), -0.5 * ((z - high) * (z + high))
-    n = lax.round((a + a_low) * num.LOG2E, lax.RoundingMethod.TO_NEAREST_EVEN)
+    square = high * high  # exact, as is n times the first part of 2 ln 2
+    n = lax.round(square * (-0.5 * num.LOG2E), lax.RoundingMethod.TO_NEAREST_EVEN)
     first, second = num.ln2_parts(z.dtype)
-    return _sigmoidal.Exponent(n, (a - n * first) + (a_low - n * second))
-
-
-def _scaled(
-    half: Array,
-    factor: Array,
-    rest: Array,
-    offset: Array | float,
-    z: Array,
-    scale: float,
-) -> Array:
-    """(half + factor rest + offset) scale e^(-z²/2), half exact and the larger."""
-    linear, beyond, p = _sigmoidal.expm1_terms(_density(z), scale)
-    more = factor * rest + offset
-    w = half + more
-    correction = w * beyond
-    if not is_rough():
-        correction = correction + (more - (w - half))
-    return (w + (w * linear + correction)) * p
-
-
-def _parts(z: Array) -> tuple[Array, Array]:
-    """(factor, rest): z Φ(-z) e^(z²/2) = factor (1/4 + rest), the factor exact."""
-    inside = z < _TURN
-    far = _sigmoidal._quotient(z - _TURN, 1.0 + 0.5 * z)
-    rest = jnp.where(inside, _fit("ERF_NEAR", z - 0.5625 * _TURN), _fit("ERF_FAR", far))
-    return jnp.where(inside, z, 1.0), rest
-
-
-def _rough_parts(z: Array) -> tuple[Array, Array]:
-    """The same with one polynomial, and a factor that is not exact."""
-    factor = _sigmoidal._quotient(z, 1.0 + _BEND_ROUGH * z)
-    return factor, _fit("ERF", factor)
+    if is_rough():
+        r = square + n * (2.0 * (first + second))
+    else:
+        rest = (z - high) * (z + high)
+        r = (square + n * (2.0 * first)) + (rest + n * (2.0 * second))
+    one, bias, exponent_bits = _FORMATS[str(z.dtype)]
+    # The last bits of this are the number's sign and exponent.
+    bits = n + (one + (bias + 2.0**exponent_bits + float(np.log2(factor))))
+    integer, shift = (jnp.int32, 23) if z.dtype == jnp.float32 else (jnp.int64, 52)
+    p = lax.bitcast_convert_type(bits, integer) << shift
+    return r * _fit("ERF_EXP", r), lax.bitcast_convert_type(p, z.dtype)
 
 
 def value(x: Array) -> Array:
     """-z Φ(-z) for x < 0, x - z Φ(-z) for x > 0."""
     z = num.clamp(jnp.abs(x), None, _VALUE_END[str(x.dtype)])
-    factor, rest = _rough_parts(z) if is_rough() else _parts(z)
-    y = _scaled(0.25 * factor, factor, rest, 0.0, z, 1.0)
-    y = jnp.where(x < 0, -y, x - y)
-    return jnp.where(jnp.abs(x) < 1e-20, 0.5 * x, y)  # where quarters underflow
+    t, p = _exponential(z, _VALUE_FACTOR)
+    if is_rough():
+        # The difference is the one user that a division may have.
+        q = z - (z * z) / (z + float(table.ERF_FAR_ROUGH))
+        w = q * _fit("ERF", q)
+        y = (w + w * t) * p
+    else:
+        turn = float(table.ERF_TURN)
+        beyond = z - turn
+        inside = num.sign_bit(beyond)
+        # Positive where it serves. A division may have one user, see `_quotient` in
+        # `_sigmoidal`: this, and in the slope a sign, is one, and costs less.
+        far = jnp.abs(beyond / (z + float(table.ERF_FAR_END)))
+        near = _fit("ERF_NEAR", z - float(table.ERF_CENTRE))
+        rest = jnp.where(inside, near, _fit("ERF_FAR", far))
+        half = 0.5 * jnp.where(inside, z, 1.0)
+        y = (half + half * (rest + (1.0 + rest) * t)) * p
+    # Twice x/2, which is 0 where y underflows.
+    return jnp.where(num.sign_bit(x), y, 0.5 * x + (0.5 * x + y))
 
 
 def slope(x: Array) -> Array:
     """S e^(-z²/2) for x < 0, else 1 minus that; S(z) = Φ(-z) e^(z²/2) - z φ(0)."""
     z = num.clamp(jnp.abs(x), None, _SLOPE_END[str(x.dtype)])
+    t, p = _exponential(z, _SLOPE_FACTOR)
     zero, zero_low = num.constant(table.ERF_ZERO, z.dtype)
     d = z - zero
-    # The error of d where z is large times the quotient by d there, and at the zero.
-    low = 0.0 if is_rough() else -0.40625 * ((z - d) - zero)
-    low = low - float(table.ERF_SLOPE_SLOPE) * zero_low
-    rest = _fit("ERF_SLOPE", _sigmoidal._quotient(d, 1.0 + _BEND * z))
-    y = _scaled(-0.5 * d, d, rest, low, z, _SLOPE_FACTOR)
-    y = y * (1.0 / _SLOPE_FACTOR)
-    return jnp.where(x < 0, y, 1.0 - y)
+    q = -(d / (z + float(table.ERF_SLOPE_END)))
+    unit = float(table.ERF_SLOPE_UNIT)
+    if is_rough():
+        w = d * _fit("ERF_SLOPE_ROUGH", q)
+        y = (w + w * t) * p
+    else:
+        # The error of d where z is large, times the slope there, and at the zero.
+        low = (0.8125 * unit) * ((z - d) - zero)
+        low = low - float(table.ERF_SLOPE_SLOPE) * zero_low
+        half = unit * d
+        more = d * _fit("ERF_SLOPE", q) + low
+        y = (half + (more + (half + more) * t)) * p
+    return jnp.where(num.sign_bit(x), y, 1.0 - y)
+
+
+def curvature(x: Array) -> Array:
+    """φ(z) (√2 - z) (√2 + z)."""
+    z = num.clamp(num.folded(x), None, _SLOPE_END[str(x.dtype)])
+    t, p = _exponential(z, _SLOPE_FACTOR)
+    root, root_low = num.constant(ROOT_TWO, z.dtype)
+    factor = DENSITY_AT_0 / _SLOPE_FACTOR
+    total = z * factor + root * factor
+    w = (z - root) * total
+    if is_rough():
+        return (w + w * t) * p
+    low = root_low * total
+    return (w + ((w - low) * t - low)) * p

@@ -50,7 +50,6 @@ __all__ = [
     "fit",
     "fit_low",
     "folded",
-    "half_square_exp_parts",
     "high_part",
     "horner",
     "inverse",
@@ -441,13 +440,6 @@ def finish(value: Array, low: Array, t: Array | float, s1: Array, s2: Array) -> 
     y = value + (value * t + (low + low * t))
     # Where all is 0 the corrections must not change its sign.
     return scale(jnp.where(value + low == 0, value, y), s1, s2)
-
-
-def half_square_exp_parts(z: Array) -> tuple[Array, Array, Array]:
-    """The parts of e^(-z²/2)."""
-    z_high = high_part(z)
-    rest = (z - z_high) * (z + z_high)
-    return exp_parts(-0.5 * (z_high * z_high), -0.5 * rest)
 
 
 @jax.custom_jvp

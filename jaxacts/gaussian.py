@@ -13,7 +13,6 @@ from jaxacts import _numerics as num
 from jaxacts._elementwise import activation
 from jaxacts._gaussian import (
     DENSITY_AT_0,
-    ROOT_TWO,
     half_square,
     lower_tail,
     tail,
@@ -25,16 +24,6 @@ _INF = float("inf")
 
 # --- exact: x Φ(x) ------------------------------------------------------------------
 
-
-def _erf_curvature(x: Array) -> Array:
-    """φ(x) (√2 - |x|) (√2 + |x|)."""
-    z = tail(x).z
-    t, s1, s2 = num.half_square_exp_parts(z)
-    root, root_low = num.constant(ROOT_TWO, x.dtype)
-    sum_ = (z + root) * DENSITY_AT_0
-    return num.finish((root - z) * sum_, root_low * sum_, t, s1, s2)
-
-
 # --- the public function --------------------------------------------------------
 
 
@@ -43,7 +32,7 @@ def _gelu_slope(x: Array, *, approximate: bool) -> Array:
 
 
 def _gelu_curvature(x: Array, *, approximate: bool) -> Array:
-    return _gelu_tanh.curvature(x) if approximate else _erf_curvature(x)
+    return _gelu_tanh.curvature(x) if approximate else _gelu_erf.curvature(x)
 
 
 def _gelu_reference(m, x, approximate=True):
@@ -100,7 +89,7 @@ def _clipped_slope(x: Array, minimum: Array, maximum: Array) -> Array:
 
 
 def _clipped_curvature(x: Array, minimum: Array, maximum: Array) -> Array:
-    return _where_kept(x, minimum, maximum, _erf_curvature(x))
+    return _where_kept(x, minimum, maximum, _gelu_erf.curvature(x))
 
 
 def _at_bound(bound: str):

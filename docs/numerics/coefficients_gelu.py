@@ -77,10 +77,20 @@ def tail(z):
     return mp.erfc(z / mp.sqrt(2)) / 2 * mp.exp(z * z / 2)
 
 
-def far_value(d):
-    """z tail(z) - 1/4, d = (z - TURN)/(1 + z/2)."""
-    z = (d + TURN) / (1 - d / 2)
-    return z * tail(z) - mp.mpf("0.25")
+def erf_expm1(r):
+    """(e^(-r/2) - 1)/r"""
+    return mp.expm1(-r / 2) / r if abs(r) > TINY else -mp.mpf(1) / 2
+
+
+def near_value(u):
+    """4 tail(z) - 1, u = z - CENTRE."""
+    return 4 * tail(CENTRE + u) - 1
+
+
+def far_value(q):
+    """4 z tail(z) - 1, q = (z - TURN)/(z + FAR)."""
+    z = (TURN + FAR * q) / (1 - q)
+    return 4 * z * tail(z) - 1
 
 
 def erf_slope(z):
@@ -92,30 +102,30 @@ erf_over_zero = over_zero(erf_slope, ERF_ZERO)
 
 
 def erf_quotient(q):
-    """erf_slope(z) over d = z - zero, plus 1/2; q = d/(1 + BEND z)."""
-    d = q * (1 + BEND * ERF_ZERO) / (1 - BEND * q)
-    return mp.mpf("0.5") + erf_over_zero(d)
+    """-2 erf_slope(z)/d, d = z - zero, q = -d/(z + SLOPE_END); times SLOPE_UNIT."""
+    return -2 * SLOPE_UNIT * erf_over_zero(-q * (SLOPE_END + ERF_ZERO) / (1 + q))
 
 
 def rough_value(q):
-    """Φ(-z) e^(z²/2) (1 + BEND_ROUGH z) - 1/4"""
-    z = q / (1 - BEND_ROUGH * q)
-    return tail(z) * (1 + BEND_ROUGH * z) - mp.mpf("0.25")
+    """2 z tail(z)/q, q = z - z²/(z + FAR_ROUGH)."""
+    z = q / (1 - q / FAR_ROUGH)
+    return 2 * tail(z) * (1 + z / FAR_ROUGH)
 
 
 # In the value, z up to which the first of two polynomials serves; about it the argument
-# of the second has no rounding errors. In the slope, the BEND for which a polynomial
-# of degree 8 does; roughly, one with BEND_ROUGH does for the value. Beyond LAST, all
-# is 0.
-TURN, BEND, BEND_ROUGH = mp.mpf("1.5"), mp.mpf(9) / 32, mp.mpf(5) / 16
-LAST = {"float32": mp.mpf(14), "float64": mp.mpf(38)}
-DEGREES = {"float32": (9, 8, 8), "float64": (17, 22, 24)}
-DEGREE_ROUGH = 7, 6
-NOTES = {
-    "ERF_NEAR": "Φ(-z) e^(z²/2) = 1/4 + p(z - 9/16 TURN), z < TURN",
-    "ERF_FAR": "z Φ(-z) e^(z²/2) = 1/4 + p((z - TURN)/(1 + z/2)), z > TURN",
-    "ERF_SLOPE": ("gelu'(-z) e^(z²/2) = d (p(d/(1 + BEND z)) - 1/2), d = z - ERF_ZERO"),
-}
+# of the second has no rounding errors, and FAR is that for which degree 7 does, as
+# SLOPE_END is for 8 in the slope. Roughly, one polynomial serves for the value. Beyond
+# LAST, all is 0. SLOPE_UNIT makes small slopes normal until their last product.
+# With this CENTRE and FAR_ROUGH what is near 1 at z = 0 is not less in float32, or the
+# least normal value is lost.
+CENTRE = mp.mpf(17) / 32
+TURN, FAR, FAR_ROUGH = mp.mpf("1.25"), mp.mpf("3.375"), mp.mpf("2.75")
+SLOPE_END, SLOPE_UNIT = mp.mpf("3.75"), mp.mpf(2) ** -17
+LAST = {"float32": mp.mpf("14.1"), "float64": mp.mpf(38)}
+# r of e^(-r/2): z² minus 2 ln 2 times a whole number, the nearest for a z of 12 bits.
+EXP_ENDS = -2 * REACH, 2 * REACH + mp.mpf("0.116")
+DEGREES = {"float32": (8, 7, 8), "float64": (16, 23, 24)}
+DEGREES_ROUGH = 6, 6
 
 
 def rows():
@@ -151,32 +161,45 @@ def rows():
         *(mp.mpf(0), TANH_UNIT**2 / tanh_exponential(CURVATURE_NEAR)),
         {"float32": 2, "float64": 8, "rough": 1},
     )
-    for precision, degrees in DEGREES.items():
-        last, middle = LAST[precision], TURN * 9 / 16
-        functions = (
-            lambda d, middle=middle: tail(middle + d) - mp.mpf("0.25"),
-            far_value,
-            erf_quotient,
-        )
-        ends = (
-            (-middle, TURN - middle),
-            (mp.mpf(0), (last - TURN) / (1 + last / 2)),
-            (-ERF_ZERO, (last - ERF_ZERO) / (1 + BEND * last)),
-        )
-        rest = zip(functions, (4, 2.5, 2), ends, degrees, strict=True)
-        for (name, note), (f, weight, ends, degree) in zip(
-            NOTES.items(), rest, strict=True
-        ):
-            yield name, note, f, lambda _, w=weight: w, *ends, {precision: degree}
-    last, (value, slope) = LAST["float32"], DEGREE_ROUGH
     yield (
-        *("ERF", "z Φ(-z) e^(z²/2) = q (1/4 + p(q)), q = z/(1 + BEND_ROUGH z)"),
-        *(rough_value, lambda q: 1 / (mp.mpf("0.25") + rough_value(q))),
-        *(mp.mpf(0), last / (1 + BEND_ROUGH * last), {"rough": value}),
+        *("ERF_EXP", "e^(-r/2) = 1 + r p(r)", erf_expm1, lambda r: r),
+        *(*EXP_ENDS, {"float32": 5, "float64": 11, "rough": 4}),
     )
-    ends = -ERF_ZERO, (last - ERF_ZERO) / (1 + BEND * last)
-    name = "ERF_SLOPE"
-    yield name, NOTES[name], erf_quotient, lambda _: mp.mpf(2), *ends, {"rough": slope}
+    near = -CENTRE, TURN - CENTRE
+    yield (
+        *("ERF_NEAR", "4 Φ(-z) e^(z²/2) = 1 + p(z - CENTRE), z < TURN", near_value),
+        lambda u: 1 / (1 + near_value(u)),
+        *(*near, {k: degrees[0] for k, degrees in DEGREES.items()}),
+    )
+    far = "4 z Φ(-z) e^(z²/2) = 1 + p((z - TURN)/(z + FAR)), z > TURN"
+    quotient = (
+        "gelu'(-z) e^(z²/2) = -d (1 + p(-d/(z + SLOPE_END))/SLOPE_UNIT)/2, "
+        "d = z - ERF_ZERO"
+    )
+    for precision, last in LAST.items():
+        _, beyond, slope = DEGREES[precision]
+        yield (
+            *("ERF_FAR", far, far_value),
+            lambda q: 1 / (1 + far_value(q)),
+            *(mp.mpf(0), (last - TURN) / (last + FAR), {precision: beyond}),
+        )
+        ends = (ERF_ZERO - last) / (last + SLOPE_END), ERF_ZERO / SLOPE_END
+        yield (
+            *("ERF_SLOPE", quotient, lambda q: erf_quotient(q) - SLOPE_UNIT),
+            *(lambda q: 1 / erf_quotient(q), *ends, {precision: slope}),
+        )
+    value, slope = DEGREES_ROUGH
+    last = LAST["float32"]
+    yield (
+        *("ERF", "2 z Φ(-z) e^(z²/2) = q p(q), q = z - z²/(z + FAR_ROUGH)"),
+        *(rough_value, lambda q: 1 / rough_value(q)),
+        *(mp.mpf(0), last / (1 + last / FAR_ROUGH), {"rough": value}),
+    )
+    ends = (ERF_ZERO - last) / (last + SLOPE_END), ERF_ZERO / SLOPE_END
+    yield (
+        *("ERF_SLOPE_ROUGH", "the same with 1 in the polynomial", erf_quotient),
+        *(lambda q: 1 / erf_quotient(q), *ends, {"rough": slope}),
+    )
 
 
 def tables():
@@ -203,8 +226,17 @@ def tables():
         yield name, note, mp.nstr(number, 40)
     yield "TANH_LOG_UNIT", "log(TANH_UNIT)", mp.nstr(mp.log(TANH_UNIT), 40)
     yield "ERF_ZERO", "gelu'(-z) = 0", mp.nstr(ERF_ZERO, 40)
-    bend = erf_over_zero(0)
-    yield "ERF_SLOPE_SLOPE", "its slope there, without e^(-z²/2)", mp.nstr(bend, 40)
+    bend = -2 * SLOPE_UNIT * erf_over_zero(0)
+    yield "ERF_SLOPE_SLOPE", "-2 SLOPE_UNIT gelu'' there", mp.nstr(bend, 40)
+    for name, note, number in (
+        ("ERF_CENTRE", "CENTRE", CENTRE),
+        ("ERF_TURN", "TURN", TURN),
+        ("ERF_FAR_END", "FAR", FAR),
+        ("ERF_FAR_ROUGH", "FAR_ROUGH", FAR_ROUGH),
+        ("ERF_SLOPE_END", "SLOPE_END", SLOPE_END),
+        ("ERF_SLOPE_UNIT", "SLOPE_UNIT", SLOPE_UNIT),
+    ):
+        yield name, note, mp.nstr(number, 40)
 
 
 if __name__ == "__main__":
