@@ -30,6 +30,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from jaxacts import _registry
+from jaxacts._arguments import as_numbers, checked_real, equal_ranks, to_float
 from jaxacts._documentation import documented
 from jaxacts._program import replayed
 from jaxacts._spec import Parameter, Spec
@@ -37,8 +38,6 @@ from jaxacts._stamped import stamped
 
 __all__ = [
     "activation",
-    "checked_float",
-    "checked_real",
     "compute_dtype",
     "function_of_axes",
 ]
@@ -174,14 +173,14 @@ class _Builder:
             parameters = [
                 number
                 for p, size in self.sizes.items()
-                for number in _as_numbers(self.name, p, given[p], size)
+                for number in as_numbers(self.name, p, given[p], size)
             ]
-            x, parameters = _equal_ranks(x, parameters)
+            x, parameters = equal_ranks(x, parameters)
             if self.keeps_integers and jnp.issubdtype(x.dtype, jnp.integer):
                 whole = [p.astype(x.dtype) for p in parameters]
                 return self.kernels[0](x, *whole, **dict(settings))
             y = ladder(settings, from_output)(
-                _to_float(x), *(_to_float(p) for p in parameters)
+                to_float(x), *(to_float(p) for p in parameters)
             )
             return _weakened(y) if x.aval.weak_type else y
 
@@ -364,54 +363,6 @@ def _of_each_number(
     return found
 
 
-def _as_numbers(
-    function: str, name: str, argument: Any, size: int | None
-) -> list[jax.Array]:
-    """A parameter as the arrays that kernels get, one for each of its numbers."""
-    if size is None:
-        return [checked_real(function, name, argument)]
-    if isinstance(argument, tuple | list):
-        shape: tuple[int, ...] = (len(argument),)
-        found = [checked_real(function, name, number) for number in argument]
-    else:
-        array = checked_real(function, name, argument)
-        shape = array.shape
-        found = [array[..., k] for k in range(shape[-1] if shape else 0)]
-    if not shape or shape[-1] != size:
-        raise ValueError(
-            f"{function}: {name} has shape {shape}; give {size} numbers, "
-            "along the last axis of an array"
-        )
-    return found
-
-
-def checked_real(function: str, name: str, argument: Any) -> jax.Array:
-    """The argument as an array, or a TypeError that names it."""
-    if isinstance(argument, bool | int | float | np.generic | np.ndarray):
-        argument = jnp.asarray(argument)
-    if not isinstance(argument, jax.Array):
-        kind = type(argument).__name__
-        raise TypeError(
-            f"{function}: {name}={argument!r} is of type {kind}; "
-            "give a real array or number"
-        )
-    if not (
-        jnp.issubdtype(argument.dtype, jnp.floating)
-        or jnp.issubdtype(argument.dtype, jnp.integer)
-        or argument.dtype == jnp.bool_
-    ):
-        raise TypeError(
-            f"{function}: {name} has dtype {argument.dtype}; "
-            "give a real floating, integer or boolean array"
-        )
-    return argument
-
-
-def checked_float(function: str, name: str, argument: Any) -> jax.Array:
-    """The argument as a floating array, or a TypeError that names it."""
-    return _to_float(checked_real(function, name, argument))
-
-
 def function_of_axes(
     *, family: str, formula: str, static: tuple[str, ...] = (), **record: Any
 ) -> Callable[[_F], _F]:
@@ -485,12 +436,6 @@ def compute_dtype(dtype: Any) -> Any:
     return np.float64 if dtype == jnp.float64 else np.float32
 
 
-def _to_float(x: jax.Array) -> jax.Array:
-    if jnp.issubdtype(x.dtype, jnp.floating):
-        return x
-    return x.astype(jnp.result_type(float))
-
-
 def _weakened(y: jax.Array) -> jax.Array:
     # An indexed update keeps the weak type of its left side; it is the one
     # public operation that gives a strong value a weak type. Weak arrays are
@@ -498,17 +443,3 @@ def _weakened(y: jax.Array) -> jax.Array:
     if y.aval.weak_type or y.dtype != jnp.result_type(float):
         return y
     return jnp.broadcast_to(jnp.asarray(0.0), y.shape).at[...].set(y)
-
-
-def _equal_ranks(
-    x: jax.Array, parameters: list[jax.Array]
-) -> tuple[jax.Array, list[jax.Array]]:
-    """Leading axes of size 1 where ranks differ; scalars stay scalars."""
-    rank = max([x.ndim, *(p.ndim for p in parameters)])
-
-    def raised(a: jax.Array) -> jax.Array:
-        if a.ndim in (0, rank):
-            return a
-        return a.reshape((1,) * (rank - a.ndim) + a.shape)
-
-    return raised(x), [raised(p) for p in parameters]

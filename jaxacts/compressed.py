@@ -28,8 +28,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxacts import _registry, _steps
+from jaxacts._arguments import checked_real
 from jaxacts._concrete import elementwise_unit, exact_evaluation, title
-from jaxacts._elementwise import checked_real, compute_dtype
+from jaxacts._elementwise import compute_dtype
 from jaxacts._steps import Steps
 
 __all__ = ["Steps", "few_bit", "one_bit", "steps"]

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxacts._elementwise import checked_float, compute_dtype, function_of_axes
+from jaxacts._arguments import checked_float
+from jaxacts._elementwise import compute_dtype, function_of_axes
 from jaxacts._numerics import Array
 from jaxacts.gaussian import gelu
 from jaxacts.rectifiers import relu

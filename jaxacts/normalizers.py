@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
-from jaxacts._elementwise import checked_float, compute_dtype, function_of_axes
+from jaxacts._arguments import checked_float
+from jaxacts._elementwise import compute_dtype, function_of_axes
 from jaxacts._numerics import Array
 
 Axis: TypeAlias = int | Sequence[int] | None

@@ -13,12 +13,8 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxacts._elementwise import (
-    activation,
-    checked_float,
-    compute_dtype,
-    function_of_axes,
-)
+from jaxacts._arguments import checked_float
+from jaxacts._elementwise import activation, compute_dtype, function_of_axes
 from jaxacts._numerics import Array, sign_bit, zero
 from jaxacts._spec import Kink, Limits, Parameter
 

@@ -15,7 +15,7 @@ FLOORS = [
     | {"_coefficients_serf", "_coefficients_phish", "_coefficients_sigmoidal"}
     | {"_coefficients_gelu", "_coefficients_mish"},
     {"_registry", "_documentation", "_numerics"},
-    {"_pairs", "_program", "_concrete", "_steps"},
+    {"_arguments", "_pairs", "_program", "_concrete", "_steps"},
     {"_stamped", "_trigonometric", "_nested", "_expansion", "_triples"},
     {"_elementwise", "_gaussian", "_logistic", "_sigmoidal", "_squareplus", "_xielu"},
     {"_gelu_erf", "_gelu_tanh", "_mish"},
