@@ -1,4 +1,4 @@
-"""What a caller may pass: real arrays and numbers, or an error that names the argument."""
+"""What a caller may pass: real arrays and numbers, or an error naming the argument."""
 
 from __future__ import annotations
 
