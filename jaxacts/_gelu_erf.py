@@ -46,7 +46,11 @@ def _exponential(z: Array, factor: float) -> tuple[Array, Array]:
     bits = n + (one + (bias + 2.0**exponent_bits + float(np.log2(factor))))
     integer, shift = (jnp.int32, 23) if z.dtype == jnp.float32 else (jnp.int64, 52)
     p = lax.bitcast_convert_type(bits, integer) << shift
-    return r * _fit("ERF_EXP", r), lax.bitcast_convert_type(p, z.dtype)
+    p = lax.bitcast_convert_type(p, z.dtype)
+    if is_rough():
+        return r * _fit("ERF_EXP", r), p
+    first, *more = table.ERF_EXP[str(z.dtype)]
+    return r * first + (r * r) * num.horner(r, tuple(more)), p
 
 
 def value(x: Array) -> Array:
@@ -57,7 +61,7 @@ def value(x: Array) -> Array:
         # The difference is the one user that a division may have.
         q = z - (z * z) / (z + float(table.ERF_FAR_ROUGH))
         w = q * _fit("ERF", q)
-        y = (w + w * t) * p
+        y = w + w * t
     else:
         turn = float(table.ERF_TURN)
         beyond = z - turn
@@ -68,9 +72,10 @@ def value(x: Array) -> Array:
         near = _fit("ERF_NEAR", z - float(table.ERF_CENTRE))
         rest = jnp.where(inside, near, _fit("ERF_FAR", far))
         half = 0.5 * jnp.where(inside, z, 1.0)
-        y = (half + half * (rest + (1.0 + rest) * t)) * p
-    # Twice x/2, which is 0 where y underflows.
-    return jnp.where(num.sign_bit(x), y, 0.5 * x + (0.5 * x + y))
+        y = half + half * (rest + (1.0 + rest) * t)
+    # x as twice x/2, which is 0 where y underflows.
+    positive = jnp.where(num.sign_bit(x), -0.0, 0.5 * x)
+    return positive + (positive + y * p)
 
 
 def slope(x: Array) -> Array:
