@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxacts import _numerics as num
 from jaxacts import _sigmoidal, _xielu
 from jaxacts._elementwise import activation
+from jaxacts._exact import is_rough
 from jaxacts._numerics import Array
 from jaxacts._spec import Kink, Limits, Parameter
 
@@ -40,12 +43,12 @@ def _short_decay(x: Array, factor: Array | float, low: Array | float = 0.0) -> A
     return ((factor + (factor * t + low)) * p) * (1.0 / scale)
 
 
-def _short_expm1(x: Array) -> Array:
-    """e^x - 1 for x < 0, x elsewhere."""
+def _negative_expm1(x: Array) -> Array:
+    """e^x - 1 for x < 0."""
     below = num.clamp(x, -_sigmoidal.NEGLIGIBLE, 0.0)
     t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(below))
-    # p t is exact, and p - 1 to the last place; x = 0 with its sign.
-    return jnp.where(x < 0, (p - 1.0) + p * t, x)
+    # p t is exact, and p - 1 to the last place.
+    return (p - 1.0) + p * t
 
 
 def _elu_reference(m, x, alpha=1):
@@ -78,7 +81,7 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
       >>> jaxacts.elu(jnp.array([-1.0, 2.0]))
       Array([-0.6321,  2.    ], dtype=float32)
     """
-    return jnp.where(x > 0, x, alpha * _short_expm1(x))
+    return jnp.where(x < 0, alpha * _negative_expm1(x), x)  # 0 with its sign
 
 
 # --- CELU: the exponent is a quotient, kept with its rounding error ------------
@@ -170,15 +173,23 @@ def _selu_reference(m, x):
     return m.piecewise(x, [(0, "left")], pieces)
 
 
+def _rounded_down(text: str, dtype: np.dtype) -> tuple[float, float]:
+    """A constant in two parts, neither negative: with both, a zero keeps its sign."""
+    high = num.constant(text, dtype)[0]
+    if Fraction(high) > Fraction(text):
+        high = float(np.nextafter(dtype.type(high), dtype.type(0)))
+    return high, float(Fraction(text) - Fraction(high))
+
+
 def _selu_value(x: Array) -> Array:
-    y = _short_expm1(x)
-    high, low = num.constant(_SCALE, x.dtype)
-    high_below, low_below = num.constant(_SCALE_ALPHA, x.dtype)
-    above = x > 0
-    first = y * jnp.where(above, high, high_below)
-    # No inf - inf, and a zero keeps its sign.
-    rest = num.clamp(y, None, 1e30) * jnp.where(above, low, low_below)
-    return jnp.where(first == 0, first, first + rest)
+    e = _negative_expm1(x)
+    high, low = _rounded_down(_SCALE, x.dtype)
+    high_below, low_below = _rounded_down(_SCALE_ALPHA, x.dtype)
+    if is_rough():
+        return jnp.where(x < 0, e * high_below, x * high)
+    # No inf - inf.
+    above = x * high + num.clamp(x, None, 1e30) * low
+    return jnp.where(x < 0, e * high_below + e * low_below, above)
 
 
 def _selu_decay(x: Array) -> Array:
