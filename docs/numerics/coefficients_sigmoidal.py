@@ -204,7 +204,7 @@ FITS = {
         lambda u: 1 / silu_quotient(u),
         1 - mp.mpf(111) / 64,
         mp.mpf(1),
-        {"float32": 8, "float64": 20},
+        {"float32": 9, "float64": 20},
     ),
     "SILU_CURVATURE": (
         # From below 0, so that its derivative is right at 0, too.
