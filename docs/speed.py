@@ -268,10 +268,11 @@ def by_distribution(records: Records) -> list[str]:
 
 def wider(records: Records) -> list[str]:
     """What wider vectors bring, where the processor has them."""
-    lines, means = [], []
+    lines, means, measured = [], [], []
     for kind, title in KINDS.items():
         for dtype in DTYPES:
             rows = records.rows(kind=kind, dtype=dtype, vectors="512")
+            measured += rows
             for row in rows:
                 found = row["against"]
                 lines.append(
@@ -295,7 +296,9 @@ def wider(records: Records) -> list[str]:
         'f, compiler_options={"xla_cpu_prefer_vector_width": 512})`, or `XLA_FLAGS='
         "--xla_cpu_prefer_vector_width=512` for a whole program, they are as wide as "
         "the processor's. Both libraries, and the copy, with that option; the last "
-        "column is our time without it over that with it, in the same turns."
+        "column is our time without it over that with it, in the same turns. Not "
+        "every processor has such vectors, so the kernels may be older than those above:"
+        f" {provenance(measured)}."
         + (f" In the geometric mean: {'; '.join(means)}." if means else ""),
         "",
         markdown([*head, "without / with"], lines),
