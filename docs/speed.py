@@ -297,7 +297,7 @@ def wider(records: Records) -> list[str]:
         "--xla_cpu_prefer_vector_width=512` for a whole program, they are as wide as "
         "the processor's. Both libraries, and the copy, with that option; the last "
         "column is our time without it over that with it, in the same turns. Not "
-        "every processor has such vectors, so the kernels may be older than those above:"
+        "every processor has them, so the kernels may be older than those above:"
         f" {provenance(measured)}."
         + (f" In the geometric mean: {'; '.join(means)}." if means else ""),
         "",
