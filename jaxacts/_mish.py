@@ -76,8 +76,11 @@ def slope(x: Array) -> Array:
     i = _sigmoidal._quotient(1.0, d)
     k = i * v
     right = 0.625 + i * ((0.375 * d - 1.0) + xu * k)
-    w = (1.0 + x) - ((h + xu) - (hu * i) * (h + xu * (2.0 - h * k)))
-    tail = ((w + w * t) * p) * (1.0 / factor)
+    first = 1.0 + x
+    rest = (hu * i) * (h + xu * (2.0 - h * k)) - (h + xu)
+    # Not w + w t: the rounding error of w counts only times t.
+    w = first + rest
+    tail = ((first + (rest + w * t)) * p) * (1.0 / factor)
 
     zero, zero_low = num.constant(_coefficients_mish.ZERO, x.dtype)
     d = x - zero
