@@ -43,12 +43,12 @@ def _short_decay(x: Array, factor: Array | float, low: Array | float = 0.0) -> A
     return ((factor + (factor * t + low)) * p) * (1.0 / scale)
 
 
-def _negative_expm1(x: Array) -> Array:
-    """e^x - 1 for x < 0."""
+def _one_minus_exp(x: Array) -> Array:
+    """1 - e^x for x < 0, and 0 for both zeros."""
     below = num.clamp(x, -_sigmoidal.NEGLIGIBLE, 0.0)
     t, p = _sigmoidal.expm1_parts(_sigmoidal.exponent(below))
-    # p t is exact, and p - 1 to the last place.
-    return (p - 1.0) + p * t
+    # p t is exact, and 1 - p to the last place.
+    return (1.0 - p) - p * t
 
 
 def _elu_reference(m, x, alpha=1):
@@ -81,7 +81,9 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Array:
       >>> jaxacts.elu(jnp.array([-1.0, 2.0]))
       Array([-0.6321,  2.    ], dtype=float32)
     """
-    return jnp.where(x < 0, alpha * _negative_expm1(x), x)  # 0 with its sign
+    # By the sign's bit: a compiler that takes subnormal numbers for 0 says of none
+    # that it is below 0, and would pass it as it is.
+    return jnp.where(num.sign_bit(x), -alpha * _one_minus_exp(x), x)
 
 
 # --- CELU: the exponent is a quotient, kept with its rounding error ------------
@@ -182,14 +184,14 @@ def _rounded_down(text: str, dtype: np.dtype) -> tuple[float, float]:
 
 
 def _selu_value(x: Array) -> Array:
-    e = _negative_expm1(x)
+    e, negative = _one_minus_exp(x), num.sign_bit(x)
     high, low = _rounded_down(_SCALE, x.dtype)
     high_below, low_below = _rounded_down(_SCALE_ALPHA, x.dtype)
     if is_rough():
-        return jnp.where(x < 0, e * high_below, x * high)
+        return jnp.where(negative, e * -high_below, x * high)
     # No inf - inf.
     above = x * high + num.clamp(x, None, 1e30) * low
-    return jnp.where(x < 0, e * high_below + e * low_below, above)
+    return jnp.where(negative, e * -high_below + e * -low_below, above)
 
 
 def _selu_decay(x: Array) -> Array:
