@@ -34,7 +34,8 @@ the turns of a contender's time divided by that of `flax_models` with the functi
 jaxacts, with a 95% interval: above 1, ours is faster. "Never slower" does not hold
 where an interval lies below 1, holds where none reaches below {NOISE}, and is not
 decided otherwise. *Temporary* is XLA's account, in MiB, of all memory but that of
-arguments and results. Written by `docs/resnet_speed.py`."""
+arguments and results. Images/s of different processors, and of different days, are
+not to be compared. Written by `docs/resnet_speed.py`."""
 REMAT = """\
 ## Recomputed blocks
 
@@ -118,7 +119,7 @@ def beside(rows: Sequence[Row], rival: str) -> list[str]:
         )
     for title, members in groups(rows).items():
         head = ["activation", "images/s", f"{rival} images/s", f"{rival} takes"]
-        head += ["temporary", f"{rival} temporary"]
+        head += ["temporary", f"{rival} temporary", "processor"]
         lines = []
         for row in members:
             ours, theirs = row["figures"]["jaxacts"], row["figures"][rival]
@@ -130,6 +131,7 @@ def beside(rows: Sequence[Row], rival: str) -> list[str]:
                     interval(row["takes"][rival]),
                     f"{ours['temporary_mebibytes']:.0f}",
                     f"{theirs['temporary_mebibytes']:.0f}",
+                    row["run"].get("processor", "unknown"),
                 ]
             )
         parts += [f"### {title}", markdown(head, lines)]
