@@ -131,7 +131,7 @@ def beside(rows: Sequence[Row], rival: str) -> list[str]:
                     interval(row["takes"][rival]),
                     f"{ours['temporary_mebibytes']:.0f}",
                     f"{theirs['temporary_mebibytes']:.0f}",
-                    row["run"].get("processor", "unknown"),
+                    row["run"]["processor"],
                 ]
             )
         parts += [f"### {title}", markdown(head, lines)]
